@@ -1,0 +1,28 @@
+/** @file The text dump of a graph, one node a line; golden tests and DEBUG_IR use it. */
+import type { Graph, Node, TensorType } from "./graph.ts";
+
+export const typeText = (type: TensorType): string => `${type.dtype}[${type.shape.join(",")}]`;
+
+/** `%7 = dot(%3, %5) {contract: [[1,0]]} : f32[8,16]  # blocks.0.mlp.up` */
+export function nodeText(node: Node, id: number): string {
+  const inputs = node.inputs.map((i) => `%${i}`).join(", ");
+  const attrs = Object.entries(node.attrs)
+    .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+    .join(", ");
+  const types = node.types.map(typeText).join(", ");
+  const phase = node.phase === "forward" ? "" : ` @${node.phase}`;
+  const scope = node.scope === "" ? "" : `  # ${node.scope}`;
+  return `%${id} = ${node.op}(${inputs})${attrs === "" ? "" : ` {${attrs}}`} : ${types}${phase}${scope}`;
+}
+
+export function graphText(graph: Graph): string {
+  const lines = [`graph ${graph.name}`];
+  graph.nodes.forEach((node, id) => {
+    lines.push(`  ${nodeText(node, id)}`);
+  });
+  for (const output of graph.outputs) {
+    const alias = output.alias === undefined ? "" : ` -> state ${output.alias}`;
+    lines.push(`  return ${output.name} = %${output.node}${alias}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
