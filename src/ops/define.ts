@@ -28,6 +28,8 @@ export interface SampleInput {
   readonly dtype: TensorType["dtype"];
   readonly fill?: "normal" | "positive" | "small" | "ids" | "mask" | "distinct";
   readonly max?: number;
+  /** The exact values, row-major, where random ones would not be sound (hyperparameters, document starts); wins over `fill`. */
+  readonly values?: readonly number[];
 }
 
 export interface Sample<A extends Attrs = Attrs> {
@@ -62,6 +64,8 @@ export interface OpDef<A extends Attrs = Attrs> {
     inputs: readonly TensorType[],
     attrs: A,
   ): { readonly labels: readonly (readonly string[])[]; readonly whole?: readonly string[] };
+  /** Elementwise ops: name in `MapOp` of zig/abi.zig, or null where loads and stores already do it (a cast). */
+  map?(inputs: readonly TensorType[], attrs: A, types: readonly TensorType[]): string | null;
   /** Floating-point operations of one execution; default: none counted. */
   flops?(inputs: readonly TensorType[], attrs: A, types: readonly TensorType[]): number;
   readonly kernels: { readonly cpu?: CpuKernel };
