@@ -12,7 +12,8 @@ export function nodeText(node: Node, id: number): string {
   const types = node.types.map(typeText).join(", ");
   const phase = node.phase === "forward" ? "" : ` @${node.phase}`;
   const scope = node.scope === "" ? "" : `  # ${node.scope}`;
-  return `%${id} = ${node.op}(${inputs})${attrs === "" ? "" : ` {${attrs}}`} : ${types}${phase}${scope}`;
+  const braces = attrs === "" ? "" : ` {${attrs}}`;
+  return `%${id} = ${node.op}(${inputs})${braces} : ${types}${phase}${scope}`;
 }
 
 export function graphText(graph: Graph): string {

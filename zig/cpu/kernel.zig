@@ -68,9 +68,16 @@ pub const Thread = extern struct {
     }
 
     /// Reports bad data (an id out of range, say). The kernel goes on without touching the memory in question.
-    pub fn fail(t: *Thread, ins: *const Instruction, status: abi.Status, position: u64, value: i64) void {
+    pub fn fail(
+        t: *Thread,
+        ins: *const Instruction,
+        status: abi.Status,
+        position: u64,
+        value: i64,
+    ) void {
         std.debug.assert(status != .ok);
-        if (@cmpxchgStrong(u32, &t.team.failed, 0, @intFromEnum(status), .acq_rel, .acquire) == null) {
+        const code: u32 = @intFromEnum(status);
+        if (@cmpxchgStrong(u32, &t.team.failed, 0, code, .acq_rel, .acquire) == null) {
             t.team.failed_node = ins.node;
             t.team.failed_position = position;
             t.team.failed_value = value;

@@ -49,7 +49,8 @@ pub inline fn store(comptime T: type, p: [*]T, x: F) void {
 pub inline fn bf16_vector(x: F) @Vector(lanes, u16) {
     const bits: U = @bitCast(x);
     const shift: @Vector(lanes, u5) = @splat(16);
-    const rounded = (bits +% @as(U, @splat(0x7fff)) +% ((bits >> shift) & @as(U, @splat(1)))) >> shift;
+    const odd = (bits >> shift) & @as(U, @splat(1));
+    const rounded = (bits +% @as(U, @splat(0x7fff)) +% odd) >> shift;
     const nan = (bits >> shift) | @as(U, @splat(0x40));
     return @truncate(@select(u32, x != x, nan, rounded));
 }

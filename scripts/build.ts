@@ -1,0 +1,23 @@
+/**
+ * @file `bun run build`: the native library, then dist/theseus with the library embedded.
+ * The runtime inside is Bun's baseline build, so that an old CPU gets our message instead of SIGILL.
+ */
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { $ } from "bun";
+
+const out = "dist/theseus";
+const runtime = "node_modules/@oven/bun-linux-x64-baseline/bin/bun";
+
+await $`zig build`;
+if (!existsSync("zig-out/lib/libtheseus.so"))
+  throw new Error("zig build left no zig-out/lib/libtheseus.so");
+mkdirSync("dist", { recursive: true });
+rmSync(out, { force: true });
+const flags = [
+  ...["--compile", `--compile-executable-path=${runtime}`, "--bytecode", "--format=esm"],
+  ...["--minify-syntax", "--minify-whitespace"],
+  // A binary must not read .env or bunfig.toml (whose preload runs code) of the folder it is started in.
+  ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+];
+await $`bun build src/binary.ts ${flags} --outfile=${out}`.quiet();
+console.log(`${out}: ${(statSync(out).size / 2 ** 20).toFixed(1)} MiB`);

@@ -1,0 +1,13 @@
+/** @file Files that are imported by path (`with { type: "file" }`): the import is the path at run time. */
+declare module "*.so" {
+  const path: string;
+  export default path;
+}
+declare module "*.zst" {
+  const path: string;
+  export default path;
+}
+declare module "*.gz" {
+  const path: string;
+  export default path;
+}

@@ -1,0 +1,64 @@
+/** @file Help texts: ten lines for `theseus` alone, and one page a command with its examples first. */
+import type { ArgsDef } from "citty";
+import { VERSION } from "../util/version.ts";
+import { type AnyCommand, aliasesOf, globalArgs } from "./command.ts";
+
+export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  const rows = Object.entries(commands).map(
+    ([name, { summary }]) => `  theseus ${name.padEnd(width)}  ${summary}`,
+  );
+  return [
+    `theseus ${VERSION}: trains and evaluates language models, in one executable`,
+    "",
+    ...rows,
+    "",
+    "A first run:  theseus run first gpt/tiny-sotu",
+    'Then:         theseus sample first "The people"',
+    "More:         theseus help COMMAND",
+    "",
+  ].join("\n");
+}
+
+function usageLine(definition: AnyCommand): string {
+  const args = Object.entries<ArgsDef[string]>(definition.args);
+  const positionals = args
+    .filter(([, def]) => def.type === "positional")
+    .map(([name, def]) =>
+      def.required === false ? `[${name.toUpperCase()}]` : name.toUpperCase(),
+    );
+  const overrides = definition.overrides === true ? ["[a.b=v ...]"] : [];
+  return ["theseus", definition.name, ...positionals, "[options]", ...overrides].join(" ");
+}
+
+function argumentRows(args: ArgsDef): string[] {
+  const rows = Object.entries(args).map(([name, def]): [string, string] => {
+    if (def.type === "positional") return [name.toUpperCase(), def.description ?? ""];
+    const aliases = aliasesOf(def)
+      .map((alias) => `, -${alias}`)
+      .join("");
+    const value = def.type === "boolean" ? "" : ` ${(def.valueHint ?? "value").toUpperCase()}`;
+    const fallback = def.default === undefined ? "" : ` (default: ${def.default})`;
+    return [`--${name}${aliases}${value}`, `${def.description ?? ""}${fallback}`];
+  });
+  const width = Math.max(0, ...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+}
+
+export function commandHelp(definition: AnyCommand): string {
+  return [
+    `${definition.summary}`,
+    "",
+    "examples",
+    ...definition.examples.map((example) => `  ${example}`),
+    "",
+    `usage: ${usageLine(definition)}`,
+    "",
+    "arguments",
+    ...argumentRows(definition.args),
+    "",
+    "everywhere",
+    ...argumentRows(globalArgs),
+    "",
+  ].join("\n");
+}

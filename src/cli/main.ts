@@ -1,0 +1,85 @@
+/** @file Finds the command, loads only its file, and turns every outcome into an exit code. */
+import { UserError } from "../util/errors.ts";
+import { log, setVerbosity } from "../util/log.ts";
+import { didYouMean } from "../util/suggest.ts";
+import { type AnyCommand, invoke, splitArgs, UsageError } from "./command.ts";
+import { EXIT_BUG, EXIT_CODES } from "./exit_codes.ts";
+import { commandHelp, rootHelp } from "./help.ts";
+
+interface Entry {
+  readonly summary: string;
+  load(): Promise<{ default: AnyCommand }>;
+}
+
+/** In the order of the help text. A command's file is read only when it is called. */
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  run: { summary: "train from a configuration", load: () => import("./run.ts") },
+  plan: {
+    summary: "parameters, FLOPs and exact memory, before running",
+    load: () => import("./plan.ts"),
+  },
+  sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
+  doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
+};
+
+async function find(name: string): Promise<AnyCommand> {
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    const guess = didYouMean(name, Object.keys(COMMANDS));
+    throw new UsageError(`unknown command "${name}".${guess}`, "theseus --help lists the commands");
+  }
+  return (await entry.load()).default;
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [name, ...raw] = argv;
+  if (name === undefined || name === "-h" || name === "--help") {
+    process.stdout.write(rootHelp(COMMANDS));
+    return 0;
+  }
+  if (name === "help") {
+    const topic = raw[0];
+    process.stdout.write(topic === undefined ? rootHelp(COMMANDS) : commandHelp(await find(topic)));
+    return 0;
+  }
+  const definition = await find(name);
+  const split = splitArgs(definition, raw);
+  if (split.help) {
+    process.stdout.write(commandHelp(definition));
+    return 0;
+  }
+  return invoke(definition, split);
+}
+
+function report(error: unknown, json: boolean): number {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof UserError)) {
+    if (json) process.stdout.write(`${JSON.stringify({ error: { code: "bug", message } })}\n`);
+    log.error(`${message}\nThis is a fault in theseus, please report it.`);
+    if (error instanceof Error && process.env.THESEUS_DEBUG === "1") log.info(error.stack ?? "");
+    return EXIT_BUG;
+  }
+  const { path, line, column, key } = error.place;
+  if (json) {
+    const body = { code: error.code, message, hint: error.hint, path, line, key };
+    process.stdout.write(`${JSON.stringify({ error: body })}\n`);
+    return EXIT_CODES[error.code];
+  }
+  const place = [path, line, column].filter((part) => part !== undefined).join(":");
+  log.error(place === "" ? message : `${place}  ${message}`);
+  if (error.hint !== undefined) log.info(`hint: ${error.hint}`);
+  return EXIT_CODES[error.code];
+}
+
+/** Runs one command line (without the program's own name) and returns its exit code; never throws. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const flags = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const has = (flag: string): boolean => flags.includes(flag);
+  const verbosity = has("--quiet") ? "quiet" : has("--verbose") ? "verbose" : "normal";
+  setVerbosity(verbosity, has("--no-color"));
+  try {
+    return await dispatch(argv);
+  } catch (error) {
+    return report(error, has("--json"));
+  }
+}
