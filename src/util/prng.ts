@@ -46,3 +46,27 @@ export function philox4x32(
   out[2] = c2;
   out[3] = c3;
 }
+
+/**
+ * The words of `count` elements, from element 0 on, of one sample: what `random_bits` puts there. The native kernel
+ * gives the same bits (both are tested against the same vectors).
+ */
+export function sampleBits(
+  key: readonly [number, number],
+  step: number,
+  sample: number,
+  count: number,
+): Uint32Array {
+  const bits = new Uint32Array(Math.ceil(count / 4) * 4);
+  for (let block = 0; block * 4 < count; block++) {
+    const high = Math.floor(block / 2 ** 32);
+    philox4x32([block >>> 0, high, sample, step], key, bits.subarray(block * 4, block * 4 + 4));
+  }
+  return bits.subarray(0, count);
+}
+
+/** Key of a scope's random numbers: the first eight bytes of SHA-256 of `<seed>\0<scope>`, little-endian. */
+export function scopeKey(seed: number, scope: string): [key0: number, key1: number] {
+  const digest = new Bun.CryptoHasher("sha256").update(`${seed}\0${scope}`).digest();
+  return [digest.readUInt32LE(0), digest.readUInt32LE(4)];
+}
