@@ -1,0 +1,53 @@
+/**
+ * @file Gathers the fields of everything a job reaches into one schema, in a stable order: a class's own fields,
+ * then those of the classes it uses. Two different declarations of one path are a bug of ours, found when a job is built.
+ */
+import { assert } from "../util/errors.ts";
+import type { Field, Fields } from "./field.ts";
+import { typeText } from "./schema.ts";
+
+/** A class or object with fields; `uses` names what it is made of. */
+export interface Configured {
+  readonly config?: Fields;
+  readonly uses?: readonly Configured[];
+}
+
+export interface ConfigSchema {
+  /** By slash path, in declaration order. */
+  readonly fields: ReadonlyMap<string, Field<unknown>>;
+}
+
+function sameDeclaration(a: Field<unknown>, b: Field<unknown>): boolean {
+  return (
+    typeText(a.schema) === typeText(b.schema) &&
+    JSON.stringify(a.default) === JSON.stringify(b.default)
+  );
+}
+
+function add(fields: Map<string, Field<unknown>>, field: Field<unknown>): void {
+  const known = fields.get(field.path);
+  const text = (f: Field<unknown>) => `${typeText(f.schema)}, default ${JSON.stringify(f.default)}`;
+  assert(
+    known === undefined || sameDeclaration(known, field),
+    `two declarations of ${field.path}: (${known && text(known)}) and (${text(field)})`,
+  );
+  if (known !== undefined) return;
+  for (const path of fields.keys()) {
+    const nested = path.startsWith(`${field.path}/`) || field.path.startsWith(`${path}/`);
+    assert(!nested, `${field.path} and ${path} cannot both be fields: one is inside the other`);
+  }
+  fields.set(field.path, field);
+}
+
+export function collect(roots: readonly Configured[]): ConfigSchema {
+  const fields = new Map<string, Field<unknown>>();
+  const seen = new Set<Configured>();
+  const visit = (source: Configured): void => {
+    if (seen.has(source)) return;
+    seen.add(source);
+    for (const each of Object.values(source.config ?? {})) add(fields, each);
+    for (const used of source.uses ?? []) visit(used);
+  };
+  for (const root of roots) visit(root);
+  return { fields };
+}

@@ -1,0 +1,79 @@
+/**
+ * @file The kinds of value a field may hold: thin wrappers over valibot that know how to name themselves, so that one
+ * text (`integer >= 1`) serves error messages and the comments of written YAML.
+ */
+import * as v from "valibot";
+import type { FieldSchema } from "./field.ts";
+
+export interface IntRange {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** `above` and `below` are exclusive bounds. */
+export interface FloatRange extends IntRange {
+  readonly above?: number;
+  readonly below?: number;
+}
+
+function rangeText(range: FloatRange): string {
+  const parts: string[] = [];
+  if (range.min !== undefined) parts.push(`>= ${range.min}`);
+  if (range.above !== undefined) parts.push(`> ${range.above}`);
+  if (range.max !== undefined) parts.push(`<= ${range.max}`);
+  if (range.below !== undefined) parts.push(`< ${range.below}`);
+  return parts.length === 0 ? "" : ` ${parts.join(" and ")}`;
+}
+
+const inRange = (x: number, range: FloatRange): boolean =>
+  x >= (range.min ?? -Infinity) &&
+  x <= (range.max ?? Infinity) &&
+  x > (range.above ?? -Infinity) &&
+  x < (range.below ?? Infinity);
+
+function named<T>(expected: string, accepts: (value: unknown) => boolean): FieldSchema<T> {
+  return v.pipe(v.custom<T>(accepts), v.metadata({ expected }));
+}
+
+export const int = (range: IntRange = {}): FieldSchema<number> =>
+  named(
+    `integer${rangeText(range)}`,
+    (x) => typeof x === "number" && Number.isSafeInteger(x) && inRange(x, range),
+  );
+
+export const float = (range: FloatRange = {}): FieldSchema<number> =>
+  named(
+    `number${rangeText(range)}`,
+    (x) => typeof x === "number" && Number.isFinite(x) && inRange(x, range),
+  );
+
+export const bool = (): FieldSchema<boolean> =>
+  named("true or false", (x) => typeof x === "boolean");
+
+export const string = (): FieldSchema<string> =>
+  named("non-empty string", (x) => typeof x === "string" && x !== "");
+
+export const enumOf = <const T extends readonly string[]>(values: T): FieldSchema<T[number]> =>
+  named(values.join(" | "), (x) => typeof x === "string" && values.includes(x));
+
+/** A list; with `length` set, of exactly that many items. */
+export function list<T>(item: FieldSchema<T>, length?: number): FieldSchema<readonly T[]> {
+  const count = length === undefined ? "" : `${length} `;
+  const accepts = (x: unknown): boolean =>
+    Array.isArray(x) &&
+    (length === undefined || x.length === length) &&
+    x.every((each) => v.is(item, each));
+  return named(`list of ${count}(${typeText(item)})`, accepts);
+}
+
+export const nullable = <T>(item: FieldSchema<T>): FieldSchema<T | null> =>
+  named(`${typeText(item)} or null`, (x) => x === null || v.is(item, x));
+
+/** What a schema accepts, in words: `integer >= 1`. */
+export function typeText(schema: FieldSchema<unknown>): string {
+  const expected = v.getMetadata(schema as v.GenericSchema).expected;
+  return typeof expected === "string" ? expected : schema.type;
+}
+
+export const accepts = (schema: FieldSchema<unknown>, value: unknown): boolean =>
+  v.is(schema, value);
