@@ -1,6 +1,6 @@
-//! Elementary functions on vectors of `simd.lanes` floats, branch-free, within about 2 ulp (relative
-//! error below 3e-7). NaN and infinities behave as in C. Coefficients are minimax fits. `*_grad` is
-//! the derivative at x.
+//! Elementary functions on vectors of `simd.lanes` floats, branch-free, within about 2 ulp
+//! (relative error below 3e-7). NaN and infinities behave as in C. Coefficients are minimax fits.
+//! `*_grad` is the derivative at x.
 const std = @import("std");
 const simd = @import("simd.zig");
 
