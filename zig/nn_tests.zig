@@ -1,0 +1,5 @@
+//! Root of the tests of attention, norms, softmax, cross-entropy and rope: `zig test zig/nn_tests.zig -lc`.
+test {
+    _ = @import("cpu/rows.zig");
+    _ = @import("test/row_kernels.zig");
+}
