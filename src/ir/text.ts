@@ -1,13 +1,20 @@
 /** @file The text dump of a graph, one node a line; golden tests and DEBUG_IR use it. */
-import type { Graph, Node, TensorType } from "./graph.ts";
+import type { AttrValue, Graph, Node, TensorType } from "./graph.ts";
 
 export const typeText = (type: TensorType): string => `${type.dtype}[${type.shape.join(",")}]`;
+
+/** JSON with the numbers spelled out that JSON writes as others: -0, NaN and the infinities. */
+export const attrText = (value: AttrValue): string =>
+  JSON.stringify(value, (_, part) => {
+    if (typeof part !== "number" || (Number.isFinite(part) && !Object.is(part, -0))) return part;
+    return Object.is(part, -0) ? "-0" : `${part}`;
+  });
 
 /** `%7 = dot(%3, %5) {contract: [[1,0]]} : f32[8,16]  # blocks.0.mlp.up` */
 export function nodeText(node: Node, id: number): string {
   const inputs = node.inputs.map((i) => `%${i}`).join(", ");
   const attrs = Object.entries(node.attrs)
-    .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+    .map(([key, value]) => `${key}: ${attrText(value)}`)
     .join(", ");
   const types = node.types.map(typeText).join(", ");
   const phase = node.phase === "forward" ? "" : ` @${node.phase}`;

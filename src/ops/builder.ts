@@ -3,6 +3,7 @@
  * `emit` takes the op's definition, not its name, so op files need no registry.
  */
 import type { Attrs, Graph, Id, Node, Output, Phase, TensorType } from "../ir/graph.ts";
+import { attrText } from "../ir/text.ts";
 import { assert } from "../util/errors.ts";
 import type { OpDef } from "./define.ts";
 
@@ -49,7 +50,7 @@ export class Builder {
   /** Adds a node (or finds the equal one). Throws the op's UserError when the inputs do not fit. */
   emit<A extends Attrs>(op: OpDef<A>, inputs: readonly Id[], attrs: A): Id {
     const types = inputs.map((id) => this.type(id));
-    const key = `${op.name}|${inputs.join(",")}|${JSON.stringify(attrs)}|${this.phase}`;
+    const key = `${op.name}|${inputs.join(",")}|${attrText(attrs)}|${this.phase}`;
     const known = this.seen.get(key);
     if (known !== undefined) return known;
     const id = this.nodes.length;
