@@ -1,0 +1,53 @@
+/**
+ * @file Files that fail on demand, for the fault tests: `THESEUS_FAULT=write:3:kill` kills the process at the third
+ * write. Operations: write fsync rename mkdir create; actions: kill enospc eio.
+ */
+import { UserError } from "../../util/errors.ts";
+import type { Files, OpenFile } from "./files.ts";
+
+const OPERATIONS = ["write", "fsync", "rename", "mkdir", "create"] as const;
+type Operation = (typeof OPERATIONS)[number];
+
+/** Wraps `files`; operation number `k` (from 1) of the named kind fails in the named way. */
+export function faultyFiles(files: Files, fault: string): Files {
+  const [operation, at, action] = fault.split(":");
+  if (!OPERATIONS.includes(operation as Operation) || !(Number(at) >= 1))
+    throw new UserError(`THESEUS_FAULT expected operation:k:action, got "${fault}"`);
+  let seen = 0;
+  const strike = (kind: Operation): void => {
+    if (kind !== operation || ++seen !== Number(at)) return;
+    if (action === "kill") process.kill(process.pid, "SIGKILL");
+    const code = action === "enospc" ? "ENOSPC" : "EIO";
+    throw Object.assign(new Error(`${code}: injected at ${fault}`), { code });
+  };
+  const wrap = (file: OpenFile): OpenFile => ({
+    async write(bytes) {
+      strike("write");
+      await file.write(bytes);
+    },
+    async sync() {
+      strike("fsync");
+      await file.sync();
+    },
+    close: () => file.close(),
+  });
+  return {
+    ...files,
+    async makeFolder(path) {
+      strike("mkdir");
+      await files.makeFolder(path);
+    },
+    async create(path) {
+      strike("create");
+      return wrap(await files.create(path));
+    },
+    async rename(from, to) {
+      strike("rename");
+      await files.rename(from, to);
+    },
+    async syncFolder(path) {
+      strike("fsync");
+      await files.syncFolder(path);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * @file The hash of checkpoint files: XXH3 (64 bits) chained over 16 MiB windows, so that it runs at memory speed while
+ * the file streams. It finds damage; it is no defence against an attacker.
+ */
+export const WINDOW_BYTES = 16 * 2 ** 20;
+
+export class WindowHash {
+  private state = 0n;
+  private readonly pending: Uint8Array;
+  private filled = 0;
+
+  constructor() {
+    this.pending = new Uint8Array(WINDOW_BYTES);
+  }
+
+  update(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.filled === 0 && bytes.length - at >= WINDOW_BYTES) {
+        this.step(bytes.subarray(at, at + WINDOW_BYTES));
+        at += WINDOW_BYTES;
+        continue;
+      }
+      const take = Math.min(WINDOW_BYTES - this.filled, bytes.length - at);
+      this.pending.set(bytes.subarray(at, at + take), this.filled);
+      this.filled += take;
+      at += take;
+      if (this.filled === WINDOW_BYTES) {
+        this.step(this.pending);
+        this.filled = 0;
+      }
+    }
+  }
+
+  /** `xxh3-16m:` and 16 hex digits. */
+  digest(): string {
+    if (this.filled > 0) this.step(this.pending.subarray(0, this.filled));
+    this.filled = 0;
+    return `xxh3-16m:${this.state.toString(16).padStart(16, "0")}`;
+  }
+
+  private step(window: Uint8Array): void {
+    this.state = Bun.hash.xxHash3(window, this.state);
+  }
+}
