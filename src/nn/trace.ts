@@ -1,0 +1,58 @@
+/**
+ * @file One tracing of a model into a graph: the builder, the precision policy, and where random numbers come from.
+ * Modules are declarations; a trace is what turns their parameters into state inputs of a program.
+ */
+import type { Id } from "../ir/graph.ts";
+import type { Builder } from "../ops/builder.ts";
+import { input } from "../ops/prim/input.ts";
+import type { DType } from "../util/dtype.ts";
+import { type Axis, sizesOf } from "./axis.ts";
+import type { Param } from "./param.ts";
+import { Tensor } from "./tensor.ts";
+
+/** f32: everything. mixed: matrix products read bf16 operands and accumulate in f32, all else is f32. */
+export type Precision = "f32" | "mixed";
+
+/** What a random number belongs to besides its place in the model: the step and the global sample index. */
+export interface RandomSource {
+  readonly seed: number;
+  /** u32 []. */
+  readonly step: Id;
+  /** u32 [batch]. */
+  readonly sample: Id;
+}
+
+export class Trace {
+  readonly b: Builder;
+  readonly precision: Precision;
+  /** Absent outside training: dropout does nothing then. */
+  readonly random: RandomSource | undefined;
+  private readonly read = new Map<Param, Id>();
+
+  constructor(b: Builder, precision: Precision, random?: RandomSource) {
+    this.b = b;
+    this.precision = precision;
+    this.random = random;
+  }
+
+  get compute(): "f32" | "bf16" {
+    return this.precision === "mixed" ? "bf16" : "f32";
+  }
+
+  input(name: string, axes: readonly Axis[], dtype: DType): Tensor {
+    const id = input(this.b, { name, kind: "input", shape: sizesOf(axes), dtype });
+    return new Tensor(this, id, axes);
+  }
+
+  /** The parameter's current value; one node however often it is used. */
+  param(param: Param): Tensor {
+    const known = this.read.get(param);
+    if (known !== undefined) return new Tensor(this, known, param.axes);
+    const name = `param/${param.path}`;
+    const id = this.b.as({ scope: param.path, phase: this.b.phase }, () =>
+      input(this.b, { name, kind: "state", shape: sizesOf(param.axes), dtype: "f32" }),
+    );
+    this.read.set(param, id);
+    return new Tensor(this, id, param.axes);
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * @file The programs of a training job as graphs. They share state by name: `param/*`, `grad/*`, `adam_m/*`, `adam_v/*`, and
+ * `sum/*`, what the micro-batches of one step add up to.
+ */
+import { grad } from "../autodiff/grad.ts";
+import type { Graph, Id } from "../ir/graph.ts";
+import { axis } from "../nn/axis.ts";
+import { emitInit } from "../nn/init.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
+import type { Param } from "../nn/param.ts";
+import { Tensor } from "../nn/tensor.ts";
+import { type Precision, Trace } from "../nn/trace.ts";
+import { Builder } from "../ops/builder.ts";
+import { add } from "../ops/prim/add.ts";
+import { cast } from "../ops/prim/cast.ts";
+import { constant } from "../ops/prim/const.ts";
+import { div } from "../ops/prim/div.ts";
+import { dynamicSlice } from "../ops/prim/dynamic_slice.ts";
+import { input } from "../ops/prim/input.ts";
+import { max } from "../ops/prim/max.ts";
+import { reshape } from "../ops/prim/reshape.ts";
+import { type AdamwOptions, adamwUpdate, type Slot } from "../optim/adamw_update.ts";
+import type { DType } from "../util/dtype.ts";
+import type { Shape } from "../util/shapes.ts";
+
+export interface BatchShape {
+  readonly rows: number;
+  readonly length: number;
+}
+
+const shapeOf = (param: Param): number[] => param.axes.map((a) => a.size);
+
+const state = (b: Builder, name: string, shape: Shape, dtype: DType): Id =>
+  input(b, { name, kind: "state", shape, dtype });
+
+const hostInput = (b: Builder, name: string, shape: Shape, dtype: DType): Id =>
+  input(b, { name, kind: "input", shape, dtype });
+
+function tokenInputs(trace: Trace, { rows, length }: BatchShape): { ids: Tensor; targets: Tensor } {
+  const axes = [axis("batch", rows), axis("seq", length)];
+  return { ids: trace.input("tokens", axes, "i32"), targets: trace.input("targets", axes, "i32") };
+}
+
+/** Writes the initial parameters and clears the optimizer's averages. */
+export function buildInit(model: LanguageModel, seed: number): Graph {
+  const b = new Builder("init");
+  for (const param of model.parameters()) {
+    const shape = shapeOf(param);
+    b.as({ scope: param.path, phase: "forward" }, () => {
+      const set = (kind: string, value: Id): void => {
+        const name = `${kind}/${param.path}`;
+        state(b, name, shape, "f32");
+        b.output(name, value, name);
+      };
+      set("param", emitInit(b, param.init, shape, seed, param.path));
+      set("adam_m", constant(b, 0, shape, "f32"));
+      set("adam_v", constant(b, 0, shape, "f32"));
+    });
+  }
+  return b.finish();
+}
+
+export interface MicroOptions {
+  readonly batch: BatchShape;
+  readonly precision: Precision;
+  /** Of dropout's random numbers. */
+  readonly seed: number;
+  /** False: the first micro-batch of a step, which overwrites the sums; true: adds to them. */
+  readonly accumulate: boolean;
+}
+
+/** Forward and backward of one micro-batch with cotangent 1: gradients, loss and token count are sums over tokens. */
+export function buildMicro(model: LanguageModel, options: MicroOptions): Graph {
+  const { batch, seed, accumulate } = options;
+  const b = new Builder(accumulate ? "micro_add" : "micro");
+  const step = hostInput(b, "step", [], "u32");
+  const sample = hostInput(b, "sample", [batch.rows], "u32");
+  const trace = new Trace(b, options.precision, { seed, step, sample });
+  const { ids, targets } = tokenInputs(trace, batch);
+  const loss = model.loss(ids, targets);
+  const params = model.parameters();
+  const grads = grad(
+    b,
+    loss.sum,
+    params.map((param) => trace.param(param).id),
+  );
+  const total = (name: string, value: Id): void => {
+    const { shape, dtype } = b.type(value);
+    const sum = state(b, name, shape, dtype);
+    b.output(name, accumulate ? add(b, sum, value) : value, name);
+  };
+  b.phase = "backward";
+  params.forEach((param, i) => {
+    const value = grads[i];
+    if (value === undefined) throw new Error(`internal: no gradient for ${param.path}`);
+    b.as({ scope: param.path, phase: "backward" }, () => total(`grad/${param.path}`, value));
+  });
+  total("sum/loss", loss.sum);
+  total("sum/tokens", loss.count);
+  return b.finish();
+}
+
+/** Means from the sums, clipping, AdamW; the host reads `loss`, `grad_norm`, `tokens` and `applied`. */
+export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph {
+  const b = new Builder("update");
+  b.phase = "update";
+  const slots = model.parameters().map((param): Slot => {
+    const shape = shapeOf(param);
+    const read = (kind: string) => state(b, `${kind}/${param.path}`, shape, "f32");
+    const { path, isMatrix } = param;
+    const [value, m, v] = [read("param"), read("adam_m"), read("adam_v")];
+    return { path, shape, decays: isMatrix, param: value, m, v, grad: read("grad") };
+  });
+  const count = state(b, "sum/tokens", [], "i32");
+  const tokens = cast(b, count, "f32");
+  const learningRate = hostInput(b, "learning_rate", [], "f32");
+  const step = hostInput(b, "step", [], "f32");
+  const result = adamwUpdate(b, options, { learningRate, step, tokens }, slots);
+  slots.forEach(({ path }, i) => {
+    const next = result.slots[i];
+    if (next === undefined) return;
+    b.output(`param/${path}`, next.param, `param/${path}`);
+    b.output(`adam_m/${path}`, next.m, `adam_m/${path}`);
+    b.output(`adam_v/${path}`, next.v, `adam_v/${path}`);
+  });
+  const lossSum = state(b, "sum/loss", [], "f32");
+  b.output("loss", div(b, lossSum, max(b, tokens, constant(b, 1, [], "f32"))));
+  b.output("grad_norm", result.gradNorm);
+  b.output("applied", result.applied);
+  b.output("tokens", cast(b, tokens, "i32"));
+  return b.finish();
+}
+
+/** Loss of one batch without gradients: the host reads `loss_sum` and `tokens`. */
+export function buildEval(model: LanguageModel, batch: BatchShape, precision: Precision): Graph {
+  const b = new Builder("eval");
+  const trace = new Trace(b, precision);
+  const { ids, targets } = tokenInputs(trace, batch);
+  const loss = model.loss(ids, targets);
+  b.output("loss_sum", loss.sum);
+  b.output("tokens", loss.count);
+  return b.finish();
+}
+
+/** Logits f32 [vocab] after position `starts[1]` of one row; what follows that position does not matter. */
+export function buildLogits(model: LanguageModel, precision: Precision): Graph {
+  const b = new Builder("logits");
+  const trace = new Trace(b, precision);
+  const axes = [axis("batch", 1), axis("seq", model.blockSize)];
+  const hidden = model.forward(trace.input("tokens", axes, "i32"));
+  const starts = hostInput(b, "starts", [3], "i32");
+  const width = hidden.axes[2]?.size ?? 1;
+  const last = dynamicSlice(b, hidden.id, starts, [1, 1, width]);
+  const one = new Tensor(trace, last, [axis("batch", 1), axis("seq", 1), axis("n_embd", width)]);
+  b.output("logits", reshape(b, model.logits(one).id, [model.vocabSize]));
+  return b.finish();
+}
