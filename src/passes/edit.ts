@@ -1,0 +1,139 @@
+/**
+ * @file A graph under change by a pass. Ids of the old graph stay valid: a pass redirects uses, replaces or appends
+ * nodes, and `finish` writes a new graph in which everything still needed stands after its inputs, otherwise in the
+ * old order.
+ */
+import type { Graph, Id, Node, Output, TensorType } from "../ir/graph.ts";
+import { assert } from "../util/errors.ts";
+import { VIEW_OPS } from "./view_ops.ts";
+
+const NO_TARGET = -1;
+const NEW = -1;
+const OPEN = -2;
+
+export class Edit {
+  readonly nodes: Node[];
+  readonly outputs: readonly Output[];
+  private readonly name: string;
+  private readonly originals: number;
+  private readonly target: number[];
+
+  constructor(graph: Graph) {
+    this.nodes = graph.nodes.slice();
+    this.outputs = graph.outputs;
+    this.name = graph.name;
+    this.originals = graph.nodes.length;
+    this.target = new Array<number>(this.originals).fill(NO_TARGET);
+  }
+
+  node(id: Id): Node {
+    const node = this.nodes[id];
+    assert(node !== undefined, `graph ${this.name} has no node ${id}`);
+    return node;
+  }
+
+  type(id: Id): TensorType {
+    const type = this.node(id).types[0];
+    assert(type !== undefined, `node ${id} has no result`);
+    return type;
+  }
+
+  /** The id that stands for `id` after all redirections. */
+  resolve(id: Id): Id {
+    let at = id;
+    for (let next = this.target[at] ?? NO_TARGET; next !== NO_TARGET; ) {
+      at = next;
+      next = this.target[at] ?? NO_TARGET;
+    }
+    return at;
+  }
+
+  /** Every use of `from` becomes a use of `to`. */
+  redirect(from: Id, to: Id): void {
+    const target = this.resolve(to);
+    assert(target !== from, `node ${from} would stand for itself`);
+    this.target[from] = target;
+  }
+
+  /** Appends a node; it is placed where its first user needs it. */
+  add(node: Node): Id {
+    this.nodes.push(node);
+    this.target.push(NO_TARGET);
+    return this.nodes.length - 1;
+  }
+
+  /** Replaces a node in its place in the order; inputs may be any ids that do not depend on it. */
+  set(id: Id, node: Node): void {
+    this.nodes[id] = node;
+  }
+
+  /** Only what the outputs need, and all inputs of the program: their slots are its interface. */
+  finish(): Graph {
+    const live = this.liveNodes();
+    const placed = new Int32Array(this.nodes.length).fill(NEW);
+    const nodes: Node[] = [];
+    for (let id = 0; id < this.originals; id++) {
+      if (live[id] === 1) this.place(id, placed, nodes);
+    }
+    const outputs = this.outputs.map((output) => {
+      const id = this.resolve(output.node);
+      this.place(id, placed, nodes);
+      return { ...output, node: placed[id] ?? 0 };
+    });
+    return { name: this.name, nodes, outputs };
+  }
+
+  private liveNodes(): Uint8Array {
+    const live = new Uint8Array(this.nodes.length);
+    const stack: Id[] = [];
+    const visit = (id: Id): void => {
+      const at = this.resolve(id);
+      if (live[at] === 1) return;
+      live[at] = 1;
+      stack.push(at);
+    };
+    for (const output of this.outputs) visit(output.node);
+    for (let id = 0; id < this.originals; id++) {
+      if (this.nodes[id]?.op === "input" && this.target[id] === NO_TARGET) visit(id);
+    }
+    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+      for (const input of this.node(id).inputs) visit(input);
+    }
+    return live;
+  }
+
+  /** Writes `root` after its inputs; an explicit stack, because chains may be thousands of nodes long. */
+  private place(root: Id, placed: Int32Array, nodes: Node[]): void {
+    const stack: Id[] = [root];
+    while (stack.length > 0) {
+      const id = stack[stack.length - 1] ?? 0;
+      if ((placed[id] ?? NEW) >= 0) {
+        stack.pop();
+        continue;
+      }
+      placed[id] = OPEN;
+      const node = this.node(id);
+      const inputs = node.inputs.map((input) => this.resolve(input));
+      const missing = inputs.find((input) => (placed[input] ?? NEW) < 0);
+      if (missing !== undefined) {
+        assert(placed[missing] !== OPEN, `the pass made a cycle at ${node.op} (${node.scope})`);
+        stack.push(missing);
+        continue;
+      }
+      stack.pop();
+      placed[id] = nodes.length;
+      const ids = inputs.map((input) => placed[input] ?? 0);
+      nodes.push({ ...node, inputs: ids, types: viewTypes(node, nodes[ids[0] ?? 0]) });
+    }
+  }
+}
+
+/** A view has the dtype of what it looks at, which a pass may have changed. */
+function viewTypes(node: Node, source: Node | undefined): readonly TensorType[] {
+  if (!VIEW_OPS.has(node.op) || source === undefined) return node.types;
+  const result = node.op === "get" ? Number(node.attrs.index) : 0;
+  const dtype = source.types[result]?.dtype;
+  const type = node.types[0];
+  if (type === undefined || dtype === undefined || type.dtype === dtype) return node.types;
+  return [{ shape: type.shape, dtype }];
+}

@@ -1,0 +1,69 @@
+/** @file Elementwise nodes and reductions become `map` and `map_reduce` kernels. */
+import type { Graph, Id } from "../ir/graph.ts";
+import type { ReduceAttrs } from "../ops/prim/reduce.ts";
+import { assert } from "../util/errors.ts";
+import { Consumers } from "./consumers.ts";
+import { Edit } from "./edit.ts";
+import { MapBuilder } from "./map_builder.ts";
+import { type Group, Grouping } from "./map_groups.ts";
+
+export interface FuseMapOptions {
+  /** False: every elementwise node is a kernel of its own. */
+  readonly fuse: boolean;
+}
+
+export function fuseMap(graph: Graph, options: FuseMapOptions = { fuse: true }): Graph {
+  const edit = new Edit(graph);
+  const { groups } = new Grouping(graph, new Consumers(graph), options.fuse);
+  for (const group of groups) {
+    if (group.isReduce) writeReduce(edit, group);
+    else writeMap(edit, group);
+  }
+  return edit.finish();
+}
+
+function build(edit: Edit, group: Group): MapBuilder {
+  const builder = new MapBuilder((id) => edit.node(id));
+  const members = group.members.toSorted((a, b) => a - b);
+  for (const id of members) builder.member(id);
+  return builder;
+}
+
+function writeMap(edit: Edit, group: Group): void {
+  const seed = edit.node(group.seed);
+  assert(group.results[0] === group.seed, "the seed is the first result of its group");
+  const builder = build(edit, group);
+  const types = group.results.map((id) => edit.type(id));
+  const attrs = {
+    ...builder.finish(group.results),
+    shape: types[0]?.shape ?? [],
+    dtypes: types.map((type) => type.dtype),
+  };
+  // Written last: members were read through the edit.
+  const extra = group.results.slice(1);
+  edit.set(group.seed, { ...seed, op: "map", inputs: builder.inputs, attrs, types });
+  extra.forEach((id, i) => {
+    const type = edit.type(id);
+    const node = edit.node(id);
+    const attrsOfGet = { index: i + 1, shape: type.shape, dtype: type.dtype };
+    const get = { ...node, op: "get", inputs: [group.seed], attrs: attrsOfGet, types: [type] };
+    edit.redirect(id, edit.add(get));
+  });
+}
+
+function writeReduce(edit: Edit, group: Group): void {
+  const node = edit.node(group.seed);
+  const { kind, dims } = node.attrs as ReduceAttrs;
+  const operand: Id = node.inputs[0] ?? 0;
+  const { shape, dtype } = edit.type(operand);
+  const builder = build(edit, group);
+  const plain = group.members.length === 0;
+  const code = plain ? { constants: [], code: [], results: [0] } : builder.finish([operand]);
+  const inputs = plain ? [operand] : builder.inputs;
+  edit.set(group.seed, {
+    ...node,
+    op: "map_reduce",
+    inputs,
+    attrs: { ...code, shape, dtype, kind, dims },
+  });
+}

@@ -1,0 +1,9 @@
+/** @file The passes as others see them. */
+export {
+  type Compiled,
+  type CompileOptions,
+  type CpuTarget,
+  compile,
+  type Stage,
+} from "./compile.ts";
+export type { Plan } from "./plan.ts";
