@@ -20,6 +20,9 @@ pub const Team = extern struct {
     failed_node: u32 = 0,
     failed_position: u64 = 0,
     failed_value: i64 = 0,
+    /// Address of the instruction that failed. Every thread leaves the program at the barrier behind it: an earlier
+    /// barrier must not be mistaken for that one by a thread that is late, hence the address and not a flag.
+    failed_instruction: u64 = std.math.maxInt(u64),
 };
 
 pub const Thread = extern struct {
@@ -81,6 +84,7 @@ pub const Thread = extern struct {
             t.team.failed_node = ins.node;
             t.team.failed_position = position;
             t.team.failed_value = value;
+            @atomicStore(u64, &t.team.failed_instruction, @intFromPtr(ins), .release);
         }
     }
 };

@@ -1,0 +1,93 @@
+//! Opening a device: which CPU level, how many threads, or a clear refusal.
+const std = @import("std");
+const failure = @import("failure.zig");
+const handles = @import("handles.zig");
+const binding = @import("binding.zig");
+const cpuid = @import("cpu/cpuid.zig");
+const table = @import("cpu/table.zig");
+const topology = @import("cpu/topology.zig");
+const Buffer = @import("buffer.zig").Buffer;
+const Device = @import("runtime.zig").Device;
+const built = @import("levels");
+
+const Error = failure.Error;
+
+/// The kernels of a level, null when this library was built without it.
+fn table_of(level: cpuid.Level) ?*const table.Table {
+    return switch (level) {
+        .none => null,
+        inline else => |l| if (@field(built, @tagName(l)))
+            @extern(*const table.Table, .{
+                .name = "theseus_kernels_" ++ @tagName(l),
+                .visibility = .hidden,
+            })
+        else
+            null,
+    };
+}
+
+pub fn is_built(level: cpuid.Level) bool {
+    return table_of(level) != null;
+}
+
+pub fn open(threads: i64, level: i64, guarded: bool) Error!i64 {
+    const chosen = try choose_level(level);
+    if (threads < 0 or threads > topology.threads_max) return failure.raise(
+        error.InvalidArgument,
+        "{d} threads, expected 0 (one per core) to {d}",
+        .{ threads, topology.threads_max },
+    );
+    const device = try Device.open(.{
+        .level = chosen,
+        .threads = if (threads == 0) topology.default_threads() else @intCast(threads),
+        .guarded = guarded,
+    }, .init(table_of(chosen).?));
+    errdefer device.close();
+    return handles.add(.device, device);
+}
+
+pub fn close(handle: i64) Error!void {
+    const device = try handles.get(Device, .device, handle);
+    var cursor: u32 = 0;
+    _ = device.wait(device.submitted, -1) catch {}; // Whoever waited for that run has heard of its failure.
+    while (handles.next(binding.Loaded, .program, &cursor)) |each| {
+        if (each.pointer.device == device) try binding.free(each.handle);
+    }
+    cursor = 0;
+    var result: Error!void = {};
+    while (handles.next(Buffer, .buffer, &cursor)) |each| {
+        if (each.pointer.device == device) Buffer.free(each.handle) catch |e| {
+            result = e;
+        };
+    }
+    try handles.remove(.device, handle);
+    device.close();
+    return result;
+}
+
+fn choose_level(level: i64) Error!cpuid.Level {
+    const best = cpuid.detect().level();
+    if (best == .none) return failure.raise(
+        error.Unsupported,
+        "this CPU (or its system) is below x86-64-v3: AVX2, FMA, F16C and BMI are needed",
+        .{},
+    );
+    if (level == 0) {
+        var candidate = @intFromEnum(best);
+        while (candidate > 0) : (candidate -= 1) {
+            const found: cpuid.Level = @enumFromInt(candidate);
+            if (is_built(found)) return found;
+        }
+        return failure.raise(error.Unsupported, "this library holds no kernels for CPU level {s}", .{@tagName(best)});
+    }
+    const wanted = std.enums.fromInt(cpuid.Level, level) orelse
+        return failure.raise(error.InvalidArgument, "CPU level {d}", .{level});
+    if (@intFromEnum(wanted) > @intFromEnum(best)) return failure.raise(
+        error.Unsupported,
+        "CPU level {s} was asked for, this machine has {s}",
+        .{ @tagName(wanted), @tagName(best) },
+    );
+    if (!is_built(wanted))
+        return failure.raise(error.Unsupported, "this library was built without CPU level {s}", .{@tagName(wanted)});
+    return wanted;
+}
