@@ -1,4 +1,4 @@
-/** @file Event files, byte for byte, against vectors that TensorBoard's own reader accepts (scripts/parity/tensorboard.py). */
+/** @file Event files, byte for byte, against vectors that TensorBoard's own reader accepts (scripts/parity/read_tensorboard.py). */
 import { expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

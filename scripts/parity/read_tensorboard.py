@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads event files of a run with TensorBoard's own package: tensorboard.py FOLDER (needs pip install tensorboard).
+"""Reads event files of a run with TensorBoard's own package: read_tensorboard.py FOLDER (needs pip install tensorboard).
 
 Prints one line a tag: name, steps and values as TensorBoard would show them, after its session-start purge.
 """
