@@ -36,7 +36,6 @@ export interface AttentionOptions extends Values<typeof config> {
 
 export class Attention extends Module {
   static readonly config = config;
-  static readonly uses = [Linear];
   static readonly sharding = { n_attn: "tensor" } satisfies Rules;
   readonly qkv: Linear;
   readonly proj: Linear;

@@ -34,7 +34,6 @@ export interface MlpOptions extends Values<typeof config> {
 
 export class Mlp extends Module {
   static readonly config = config;
-  static readonly uses = [Linear];
   static readonly sharding = { n_embd_ff: "tensor" } satisfies Rules;
   readonly gate: Linear | undefined;
   readonly up: Linear;

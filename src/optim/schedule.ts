@@ -12,7 +12,7 @@ function afterWarmup(options: ScheduleOptions, step: number, steps: number): num
     case "constant":
       return 1;
     case "cosine": {
-      const progress = (step - warmupSteps) / Math.max(1, steps - warmupSteps);
+      const progress = Math.max(0, step - warmupSteps) / Math.max(1, steps - warmupSteps);
       return finalFraction + (fall * (1 + Math.cos(Math.PI * Math.min(1, progress)))) / 2;
     }
     case "wsd": {

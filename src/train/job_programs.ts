@@ -1,0 +1,37 @@
+/** @file All programs of a training job, compiled: what the engine loads and what `plan` reports on. */
+import type { Config } from "../config/config.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
+import type { Precision } from "../nn/trace.ts";
+import { adamwFields } from "../optim/fields.ts";
+import { type Compiled, type CpuTarget, compile } from "../passes/index.ts";
+import { trainingFields } from "./fields.ts";
+import { buildEval, buildInit, buildMicro, buildUpdate } from "./programs.ts";
+
+export type ProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
+export type Programs = ReadonlyMap<ProgramName, Compiled>;
+
+export function resolvePrecision(config: Config, target: CpuTarget): Precision {
+  const wanted = config.get(trainingFields.precision);
+  if (wanted !== "auto") return wanted;
+  return target.level === "v4_bf16" ? "mixed" : "f32";
+}
+
+/** The programs of training; `micro_add` only where a step has more than one micro-batch. */
+export function compileTraining(
+  model: LanguageModel,
+  config: Config,
+  target: CpuTarget,
+): Map<ProgramName, Compiled> {
+  const { rows, accumulate, seed } = config.values(trainingFields);
+  const precision = resolvePrecision(config, target);
+  const batch = { rows, length: model.blockSize };
+  const micro = (add: boolean) => buildMicro(model, { batch, precision, seed, accumulate: add });
+  const graphs = [
+    buildInit(model, seed),
+    micro(false),
+    ...(accumulate > 1 ? [micro(true)] : []),
+    buildUpdate(model, config.values(adamwFields)),
+    buildEval(model, batch, precision),
+  ];
+  return new Map(graphs.map((graph) => [graph.name as ProgramName, compile(graph, target)]));
+}

@@ -1,0 +1,59 @@
+/** @file What a job's programs need together: state shared by name, one arena, two slots of host values a program. */
+import type { CpuTarget, Plan } from "../passes/index.ts";
+import type { ProgramName, Programs } from "./job_programs.ts";
+
+export interface StateMemory {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface MemoryReport {
+  /** By what stands before the slash: param, grad, adam_m, adam_v, sum. */
+  readonly stateByKind: Readonly<Record<string, number>>;
+  readonly stateBytes: number;
+  readonly states: readonly StateMemory[];
+  readonly arenaBytes: number;
+  /** The program that needs the largest arena. */
+  readonly arenaProgram: ProgramName;
+  /** Both slots of all programs. */
+  readonly hostBytes: number;
+  readonly scratchBytes: number;
+  readonly totalBytes: number;
+  /** Temporaries of that program at its peak, by scope, largest first. */
+  readonly scopes: Plan["scopes"];
+}
+
+export const SLOTS = 2;
+
+export function memoryReport(programs: Programs, target: CpuTarget): MemoryReport {
+  const states = new Map<string, number>();
+  const stateByKind: Record<string, number> = {};
+  let hostBytes = 0;
+  let perThread = 0;
+  let largest: readonly [ProgramName, Plan] | undefined;
+  for (const [name, { plan }] of programs) {
+    for (const state of plan.states) {
+      if (states.has(state.name)) continue;
+      states.set(state.name, state.bytes);
+      const kind = state.name.split("/")[0] ?? "";
+      stateByKind[kind] = (stateByKind[kind] ?? 0) + state.bytes;
+    }
+    hostBytes += SLOTS * (plan.inputBytes + plan.outputBytes);
+    perThread = Math.max(perThread, plan.scratchBytesPerThread);
+    if (largest === undefined || plan.arenaBytes > largest[1].arenaBytes) largest = [name, plan];
+  }
+  const stateBytes = [...states.values()].reduce((a, b) => a + b, 0);
+  const arenaBytes = largest?.[1].arenaBytes ?? 0;
+  const scratchBytes = perThread * target.threads;
+  return {
+    stateByKind,
+    stateBytes,
+    states: [...states].map(([name, bytes]) => ({ name, bytes })),
+    arenaBytes,
+    arenaProgram: largest?.[0] ?? "micro",
+    hostBytes,
+    scratchBytes,
+    totalBytes: stateBytes + arenaBytes + hostBytes + scratchBytes,
+    scopes: largest?.[1].scopes ?? [],
+  };
+}

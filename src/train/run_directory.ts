@@ -1,0 +1,103 @@
+/** @file The run directory: where a run keeps its configuration, environment, metrics and weights. */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { arch, cpus, hostname, release, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { VERSION } from "../util/version.ts";
+
+export interface RunPlace {
+  readonly root: string;
+  readonly project: string;
+  readonly group: string;
+  readonly name: string;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+export function runPath(place: RunPlace): string {
+  for (const part of [place.project, place.group, place.name])
+    if (!NAME.test(part))
+      throw new UserError(`expected a name of letters, digits, ".", "_" and "-", got "${part}"`, {
+        code: "config",
+      });
+  return join(place.root, "runs", place.project, place.group, place.name);
+}
+
+/** Forces a folder's entries to the disk. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** Writes a file so that a crash leaves the old one or the new one, whole. */
+export function writeAtomically(path: string, text: string): void {
+  const temporary = `${path}.tmp`;
+  const file = openSync(temporary, "w");
+  try {
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+  syncFolder(dirname(path));
+}
+
+/** Makes a new run's folder; an older run of that name is an error, or with `fresh` renamed out of the way. */
+export function createRunDirectory(place: RunPlace, fresh: boolean): string {
+  const path = runPath(place);
+  if (existsSync(path)) {
+    if (!fresh)
+      throw new UserError(`the run ${place.name} exists already: ${path}`, {
+        code: "conflict",
+        hint: "choose another name, or --fresh to move the old run aside",
+      });
+    let number = 1;
+    while (existsSync(`${path}.old-${number}`)) number++;
+    renameSync(path, `${path}.old-${number}`);
+  }
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(`cannot make the run directory ${path}: ${why}`, {
+      code: "runtime",
+      hint: "name another root folder as last argument or in THESEUS_ROOT",
+    });
+  }
+  return path;
+}
+
+function gitCommit(): string | null {
+  const { exitCode, stdout } = Bun.spawnSync(["git", "rev-parse", "HEAD"], { stderr: "ignore" });
+  return exitCode === 0 ? stdout.toString().trim() : null;
+}
+
+/** What a run's numbers may depend on, besides its configuration. */
+export function environment(device: unknown): Record<string, unknown> {
+  return {
+    version: VERSION,
+    bun: Bun.version,
+    git_commit: Bun.which("git") === null ? null : gitCommit(),
+    host: hostname(),
+    os: `${process.platform} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memory_bytes: totalmem(),
+    device,
+    started: new Date().toISOString(),
+  };
+}

@@ -1,0 +1,50 @@
+/** @file Built-in text and text files. */
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bytesTokenizer } from "../../src/data/bytes_tokenizer.ts";
+import { openDataset } from "../../src/data/dataset.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "theseus-data-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const options = { tokenizer: "bytes", validationFraction: 0.1 } as const;
+
+test("the built-in text is a megabyte or two of English, its parts disjoint", () => {
+  const { train, validation } = openDataset({ ...options, text: "sotu" });
+  expect(train.length).toBeGreaterThan(1_500_000);
+  expect(validation.length).toBeGreaterThan(80_000);
+  const text = bytesTokenizer.decode(train);
+  expect(text).toContain("the American people");
+  const held = bytesTokenizer.decode(validation);
+  expect(text).not.toContain(held.slice(1000, 1200));
+});
+
+test("a file is cut at the end of a line", () => {
+  const path = join(folder, "lines.txt");
+  const lines = Array.from({ length: 200 }, (_, i) => `line number ${i} – é\n`);
+  writeFileSync(path, lines.join(""));
+  const { train, validation } = openDataset({ ...options, text: path });
+  const parts = [bytesTokenizer.decode(train), bytesTokenizer.decode(validation)];
+  expect(parts.join("")).toBe(lines.join(""));
+  expect(parts[0]?.endsWith("\n")).toBe(true);
+  expect(parts[1]?.length).toBeGreaterThan(lines.join("").length * 0.04);
+});
+
+test("what is no text file", () => {
+  const open = (text: string) => () => openDataset({ ...options, text });
+  writeFileSync(join(folder, "binary"), Uint8Array.of(0xff, 0xfe, 0x80));
+  expect(open(join(folder, "missing.txt"))).toThrow("missing.txt does not exist");
+  expect(open(folder)).toThrow("is not a file");
+  expect(open(join(folder, "binary"))).toThrow("is not UTF-8 text");
+});
+
+test("characters of several bytes arrive whole", () => {
+  const stream = bytesTokenizer.stream();
+  const ids = bytesTokenizer.encode("aé€");
+  const parts = Array.from(ids, (id) => stream.push(id));
+  expect(parts).toEqual(["a", "", "é", "", "", "€"]);
+  expect(stream.end()).toBe("");
+  expect(bytesTokenizer.byteCount(ids)).toBe(6);
+});
