@@ -2,7 +2,7 @@
 import type { TensorType } from "../ir/graph.ts";
 import { typeText } from "../ir/text.ts";
 import type { DType } from "../util/dtype.ts";
-import { assert, UserError } from "../util/errors.ts";
+import { UserError } from "../util/errors.ts";
 import { sameShape } from "../util/shapes.ts";
 
 export const FLOATS: readonly DType[] = ["f32", "bf16"];
@@ -16,7 +16,8 @@ export function fail(op: string, expected: string, got: string): never {
 /** Element `index`, which the caller knows to exist. */
 export function at<T>(list: ArrayLike<T>, index: number): T {
   const value = list[index];
-  assert(value !== undefined, `no element ${index} in a list of ${list.length}`);
+  // Not `assert`: its message would be built on every call, and reference loops live on this.
+  if (value === undefined) throw new Error(`internal: no element ${index} of ${list.length}`);
   return value;
 }
 

@@ -13,6 +13,7 @@ import { constant } from "../../src/ops/prim/const.ts";
 import { dot } from "../../src/ops/prim/dot.ts";
 import { exp } from "../../src/ops/prim/exp.ts";
 import { input } from "../../src/ops/prim/input.ts";
+import { max } from "../../src/ops/prim/max.ts";
 import { mul } from "../../src/ops/prim/mul.ts";
 import { reduce } from "../../src/ops/prim/reduce.ts";
 import { slice } from "../../src/ops/prim/slice.ts";
@@ -140,6 +141,19 @@ describe("grad", () => {
     const product = b.node(dw ?? -1);
     expect(product.op).toBe("dot");
     expect(product.inputs.map((i) => b.type(i).dtype)).toEqual(["bf16", "bf16"]);
+  });
+
+  test("where maxima are equal, reduce shares the gradient and max gives it to x", () => {
+    const b = new Builder("ties");
+    const x = floats(b, "x", [3]);
+    const y = floats(b, "y", [3]);
+    const reduced = grad(b, reduce(b, x, "max", [0]), [x]);
+    const paired = grad(b, sum(b, max(b, x, y)), [x, y]);
+    expect(run(b, [...reduced, ...paired], { x: [3, 3, 1], y: [3, 0, 2] })).toEqual([
+      [0.5, 0.5, 0],
+      [1, 1, 0],
+      [0, 0, 1],
+    ]);
   });
 
   test("products for weights of either layout need no transpose", () => {
