@@ -167,7 +167,14 @@ pub const Machine = struct {
     }
 
     /// Input `i` of the next block is `n` contiguous elements.
-    pub fn set_dense(m: *Machine, i: usize, dtype: Dtype, at: [*]const u8, offset: u64, n: u64) void {
+    pub fn set_dense(
+        m: *Machine,
+        i: usize,
+        dtype: Dtype,
+        at: [*]const u8,
+        offset: u64,
+        n: u64,
+    ) void {
         std.debug.assert(n <= block_elements);
         const wide = dtype == .f32 or dtype == .i32 or dtype == .u32;
         if (!wide or m.kept[i]) {

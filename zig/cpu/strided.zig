@@ -40,11 +40,11 @@ pub const Nest = struct {
     }
 
     /// Appends a dimension as the new innermost one, merged with its neighbour when all sources allow.
-    /// The caller appends no dimension of size 0. `barrier` keeps it apart.
-    pub fn append(nest: *Nest, size: u64, strides: []const u64, barrier: bool) void {
+    /// The caller appends no dimension of size 0.
+    pub fn append(nest: *Nest, size: u64, strides: []const u64) void {
         std.debug.assert(strides.len == nest.sources and size > 0);
         if (size == 1) return;
-        if (nest.rank > 0 and !barrier) {
+        if (nest.rank > 0) {
             const outer = nest.rank - 1;
             const mergeable = for (strides, 0..) |stride, s| {
                 if (nest.strides[s][outer] != stride * size) break false;
@@ -138,10 +138,10 @@ pub fn tile_count(n: u64, size: u64) u32 {
 test "merging of dims" {
     var nest = Nest.init(2);
     // [4, 1, 3, 5]: the second source repeats its rows.
-    nest.append(4, &.{ 15, 0 }, false);
-    nest.append(1, &.{ 77, 99 }, false);
-    nest.append(3, &.{ 5, 0 }, false);
-    nest.append(5, &.{ 1, 1 }, false);
+    nest.append(4, &.{ 15, 0 });
+    nest.append(1, &.{ 77, 99 });
+    nest.append(3, &.{ 5, 0 });
+    nest.append(5, &.{ 1, 1 });
     try std.testing.expectEqual(@as(u32, 2), nest.rank);
     try std.testing.expectEqual(@as(u64, 12), nest.dims[0]);
     try std.testing.expectEqual(@as(u64, 5), nest.inner());

@@ -38,7 +38,8 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
     const program = bytecode.Program.decode(ins.words[0..ins.word_count]).?;
     const results = ins.operands + program.input_count;
     if (results[0].count() == 0) return;
-    const feed = feeding.Feed.init(nest_of(ins.operands[0..program.input_count], &results[0]), ins.operands);
+    const nest = nest_of(ins.operands[0..program.input_count], &results[0]);
+    const feed = feeding.Feed.init(nest, ins.operands);
     const blocks = feeding.Blocks.init(&feed);
     const tiles = strided.tile_count(blocks.count(), blocks_per_tile);
 
@@ -77,7 +78,7 @@ fn nest_of(inputs: []const Operand, result: *const Operand) strided.Nest {
     for (0..result.rank) |d| {
         var strides: [bytecode.inputs_max]u64 = undefined;
         for (inputs, 0..) |*o, i| strides[i] = o.strides[d];
-        nest.append(result.dims[d], strides[0..inputs.len], false);
+        nest.append(result.dims[d], strides[0..inputs.len]);
     }
     return nest;
 }

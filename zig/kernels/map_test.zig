@@ -75,8 +75,14 @@ pub const Scalar = struct {
     }
 };
 
-const to_float = [_]MapOp{ .add, .sub, .mul, .div, .max, .min, .fma, .neg, .abs, .floor, .sqrt, .rsqrt, .round_bf16 };
-const to_integer = [_]MapOp{ .addi, .subi, .muli, .divi, .divu, .maxi, .minu, .lti, .leu, .andi, .ori, .negi, .absi, .to_bool_i };
+const to_float = [_]MapOp{
+    .add, .sub,   .mul,  .div,   .max,        .min, .fma, .neg,
+    .abs, .floor, .sqrt, .rsqrt, .round_bf16,
+};
+const to_integer = [_]MapOp{
+    .addi, .subi, .muli, .divi, .divu, .maxi, .minu,
+    .lti,  .leu,  .andi, .ori,  .negi, .absi, .to_bool_i,
+};
 const float_to_integer = [_]MapOp{ .lt, .eq, .ne, .le, .f_to_i, .f_to_u, .to_bool_f };
 const integer_to_float = [_]MapOp{ .i_to_f, .u_to_f };
 
@@ -110,11 +116,17 @@ const Generator = struct {
     fn pick(g: *Generator, float: bool) u32 {
         const from = if (float) g.floats[0..g.float_count] else g.integers[0..g.integer_count];
         // Mostly recent values, so that some lives are short and some are long.
-        const back = @min(from.len - 1, g.random.uintLessThan(usize, if (g.random.boolean()) 3 else 40));
+        const reach: usize = if (g.random.boolean()) 3 else 40;
+        const back = @min(from.len - 1, g.random.uintLessThan(usize, reach));
         return from[from.len - 1 - back];
     }
 
-    fn make(g: *Generator, inputs: []const abi.Dtype, results: []const abi.Dtype, count: u32) []u32 {
+    fn make(
+        g: *Generator,
+        inputs: []const abi.Dtype,
+        results: []const abi.Dtype,
+        count: u32,
+    ) []u32 {
         g.length = 0;
         g.push(@intCast(inputs.len));
         g.push(@intCast(results.len));
@@ -237,7 +249,8 @@ test "random programs, shapes, strides and dtypes" {
             }
         }
         var generator: Generator = .{ .random = random };
-        const words = generator.make(dtypes[0..inputs], dtypes[inputs..][0..results], random.intRangeAtMost(u32, 0, 32));
+        const length = random.intRangeAtMost(u32, 0, 32);
+        const words = generator.make(dtypes[0..inputs], dtypes[inputs..][0..results], length);
         const ins = team.instruction(.map, operands[0 .. inputs + results], words, false);
         _ = try team.run(map, &ins, 1 + @as(u32, @intCast(case % 3)));
         try compare(operands[0..inputs], operands[inputs..][0..results], words);
