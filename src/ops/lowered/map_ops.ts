@@ -77,14 +77,17 @@ export function floatOfBits(bits: number): number {
   return word.getFloat32(0);
 }
 
-/** min and max as IEEE-754 minimum and maximum: NaN wins. */
+/** min and max as IEEE-754 minimum and maximum: NaN wins. Two parameters, as `apply` is called with three. */
+const larger = (a: number, b: number): number => Math.max(a, b);
+const smaller = (a: number, b: number): number => Math.min(a, b);
+
 export const MAP_OPS: Readonly<Record<string, MapOp>> = {
   add: binary(0, (a, b) => a + b),
   sub: binary(1, (a, b) => a - b),
   mul: binary(2, (a, b) => a * b),
   div: binary(3, (a, b) => a / b),
-  max: binary(4, Math.max),
-  min: binary(5, Math.min),
+  max: binary(4, larger),
+  min: binary(5, smaller),
   pow: binary(6, (a, b) => a ** b),
   neg: unary(7, (a) => -a),
   exp: unary(8, Math.exp),
@@ -117,8 +120,8 @@ export const MAP_OPS: Readonly<Record<string, MapOp>> = {
   muli: binary(50, Math.imul, "int"),
   divi: binary(51, (a, b) => Math.trunc(a / b), "int"),
   divu: binary(52, (a, b) => Math.floor((a >>> 0) / (b >>> 0)), "int"),
-  maxi: binary(53, Math.max, "int"),
-  mini: binary(54, Math.min, "int"),
+  maxi: binary(53, larger, "int"),
+  mini: binary(54, smaller, "int"),
   maxu: binary(55, (a, b) => Math.max(a >>> 0, b >>> 0), "int"),
   minu: binary(56, (a, b) => Math.min(a >>> 0, b >>> 0), "int"),
   eqi: binary(57, (a, b) => Number(a === b), "int"),
