@@ -6,7 +6,7 @@ const abi = @import("../abi.zig");
 const Operand = abi.Operand;
 
 /// Above this an element count is refused: products and tile counts (u32) cannot overflow below it.
-pub const count_max: u64 = 1 << 40;
+pub const count_max: u64 = 1 << 36;
 
 /// Number of elements, or null when it exceeds `count_max`. Broadcast dims make any number possible.
 pub fn checked_count(o: *const Operand) ?u64 {
