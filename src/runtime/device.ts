@@ -1,0 +1,135 @@
+/** @file A device: threads, memory and one timeline of runs. Opening one is where an unusable machine is refused. */
+import { CpuLevel } from "../program/abi.gen.ts";
+import { DeviceError } from "../util/errors.ts";
+import { DeviceBuffer } from "./buffer.ts";
+import { type Library, openLibrary } from "./library.ts";
+import { checked, readText } from "./native_error.ts";
+import { LoadedProgram, type Ticket } from "./program.ts";
+
+export type Level = Exclude<keyof typeof CpuLevel, "none">;
+export const LEVELS: readonly Level[] = ["v3", "v4", "v4_bf16"];
+
+export interface DeviceOptions {
+  /** Default: THESEUS_THREADS, else one per physical core that this process may use. */
+  readonly threads?: number;
+  /** Default: THESEUS_CPU_LEVEL, else the best that the machine has. */
+  readonly level?: Level;
+  /** For tests: every buffer ends at an inaccessible page, so that a stray access faults. */
+  readonly guarded?: boolean;
+}
+
+export interface DeviceInfo {
+  readonly cpu: string;
+  readonly level: Level;
+  readonly threads: number;
+  /** Free when the device was opened: what buffers and scratch together may take. */
+  readonly memory_bytes: number;
+  /** Exactly what `alloc` was asked for and has not been freed. */
+  readonly buffer_bytes: number;
+  readonly buffer_count: number;
+  /** All threads together. */
+  readonly scratch_bytes: number;
+  readonly kernels: readonly string[];
+}
+
+/** What the library and the machine are, without opening a device (works on any CPU). */
+export interface LibraryInfo {
+  readonly path: string;
+  readonly cpu: string;
+  readonly cpu_level: Level | "none";
+  readonly levels: readonly Level[];
+}
+
+export function libraryInfo(): LibraryInfo {
+  const library = openLibrary();
+  const read = (text: Uint8Array, capacity: number) =>
+    checked(library, library.symbols.theseus_manifest(text, capacity));
+  const { cpu, cpu_level, levels } = JSON.parse(readText(read)) as LibraryInfo;
+  return { path: library.path, cpu, cpu_level, levels };
+}
+
+export class Device {
+  private readonly library: Library;
+  private readonly handle: number;
+  private closed = false;
+
+  constructor(library: Library, handle: number) {
+    this.library = library;
+    this.handle = handle;
+  }
+
+  get info(): DeviceInfo {
+    const read = (text: Uint8Array, capacity: number) =>
+      this.check(this.library.symbols.theseus_device_info(this.handle, text, capacity));
+    return JSON.parse(readText(read)) as DeviceInfo;
+  }
+
+  /** Zeroed memory; throws DeviceError when the machine does not have it. */
+  alloc(bytes: number): DeviceBuffer {
+    const handle = this.check(this.library.symbols.theseus_buffer_alloc(this.handle, bytes));
+    return new DeviceBuffer(this.library, handle, bytes);
+  }
+
+  /** Validates a program and prepares it. Nothing is allocated after this. */
+  load(bytes: Uint8Array): LoadedProgram {
+    const handle = this.check(
+      this.library.symbols.theseus_program_load(this.handle, bytes, bytes.length),
+    );
+    return new LoadedProgram(this.library, handle);
+  }
+
+  /** Whether a run has ended; throws when it or an earlier one failed. */
+  poll(ticket: Ticket): boolean {
+    return this.check(this.library.symbols.theseus_poll(this.handle, ticket)) === 1;
+  }
+
+  async wait(ticket: Ticket): Promise<void> {
+    while (!this.poll(ticket)) await Bun.sleep(1);
+  }
+
+  /** Blocks the whole process; for scripts and for decoding. */
+  waitSync(ticket: Ticket): void {
+    this.check(this.library.symbols.theseus_wait(this.handle, ticket, -1));
+  }
+
+  /** Waits for the runs in flight, then frees every buffer and program. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.check(this.library.symbols.theseus_close(this.handle));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  private check(result: number): number {
+    return checked(this.library, result);
+  }
+}
+
+function threadsFromEnvironment(): number {
+  const text = process.env.THESEUS_THREADS;
+  if (text === undefined || text === "") return 0;
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1) return threads;
+  throw new DeviceError(`THESEUS_THREADS: expected an integer >= 1, got "${text}"`);
+}
+
+function levelFromEnvironment(): Level | undefined {
+  const text = process.env.THESEUS_CPU_LEVEL;
+  if (text === undefined || text === "") return undefined;
+  const level = LEVELS.find((each) => each === text);
+  if (level !== undefined) return level;
+  throw new DeviceError(`THESEUS_CPU_LEVEL: expected one of ${LEVELS.join(", ")}, got "${text}"`);
+}
+
+export function openDevice(options: DeviceOptions = {}): Device {
+  const library = openLibrary();
+  const threads = options.threads ?? threadsFromEnvironment();
+  const level = options.level ?? levelFromEnvironment();
+  const code = level === undefined ? 0 : CpuLevel[level];
+  const guarded = options.guarded === true ? 1 : 0;
+  const handle = checked(library, library.symbols.theseus_open(threads, code, guarded));
+  return new Device(library, handle);
+}

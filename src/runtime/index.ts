@@ -1,0 +1,15 @@
+/** @file The runtime room: devices, buffers and loaded programs of the native library. */
+export { DeviceBuffer } from "./buffer.ts";
+export {
+  Device,
+  type DeviceInfo,
+  type DeviceOptions,
+  LEVELS,
+  type Level,
+  type LibraryInfo,
+  libraryInfo,
+  openDevice,
+} from "./device.ts";
+export { setEmbeddedLibrary } from "./library.ts";
+export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";
+export { LoadedProgram, type ProgramInfo, type Slot, type Ticket } from "./program.ts";
