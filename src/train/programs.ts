@@ -41,20 +41,15 @@ function tokenInputs(trace: Trace, { rows, length }: BatchShape): { ids: Tensor;
   return { ids: trace.input("tokens", axes, "i32"), targets: trace.input("targets", axes, "i32") };
 }
 
-/** Writes the initial parameters and clears the optimizer's averages. */
+/** Writes the initial parameters. The optimizer's averages start as the zeros that fresh buffers hold. */
 export function buildInit(model: LanguageModel, seed: number): Graph {
   const b = new Builder("init");
   for (const param of model.parameters()) {
     const shape = shapeOf(param);
     b.as({ scope: param.path, phase: "forward" }, () => {
-      const set = (kind: string, value: Id): void => {
-        const name = `${kind}/${param.path}`;
-        state(b, name, shape, "f32");
-        b.output(name, value, name);
-      };
-      set("param", emitInit(b, param.init, shape, seed, param.path));
-      set("adam_m", constant(b, 0, shape, "f32"));
-      set("adam_v", constant(b, 0, shape, "f32"));
+      const name = `param/${param.path}`;
+      state(b, name, shape, "f32");
+      b.output(name, emitInit(b, param.init, shape, seed, param.path), name);
     });
   }
   return b.finish();

@@ -1,0 +1,56 @@
+/** @file From what the user names (a YAML file or a preset) to a job and its checked configuration. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
+import { Problems } from "../config/problems.ts";
+import { parseYaml, type Source } from "../config/yaml.ts";
+import type { Job } from "../train/job.ts";
+import { UserError } from "../util/errors.ts";
+import { didYouMean } from "../util/suggest.ts";
+import { PRESETS, presetNamed } from "./presets.ts";
+import { DEFAULT_JOB, jobNamed } from "./registry.ts";
+
+export interface LoadedJob {
+  readonly job: Job;
+  readonly config: Config;
+  readonly source: Source;
+}
+
+/** A preset's name wins over a file of the same name only when there is no such file. */
+export function configSource(name: string): Source {
+  const found = readSource(name, name) ?? presetNamed(name);
+  if (found !== undefined) return found;
+  throw new UserError(`no file and no preset is named ${name}.${didYouMean(name, PRESETS)}`, {
+    code: "not_found",
+    hint: `presets: ${PRESETS.join(", ")}`,
+  });
+}
+
+function readSource(path: string, shown: string): Source | undefined {
+  try {
+    return { name: shown, text: readFileSync(path, "utf8") };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(`cannot read ${shown}: ${why}`, { code: "config" });
+  }
+}
+
+/** The file says which job it configures, so it is read once for that alone. */
+function jobOf(source: Source): Job {
+  const problems = new Problems();
+  const root = parseYaml(source, 0, problems);
+  problems.throwIfAny();
+  const named = root.entries.get("job")?.value;
+  const name = named?.kind === "value" ? named.value : undefined;
+  return jobNamed(typeof name === "string" ? name : DEFAULT_JOB);
+}
+
+export function loadJob(source: Source, overrides: readonly string[] = []): LoadedJob {
+  const job = jobOf(source);
+  const preset = (name: string, from: string): Source | undefined =>
+    readSource(resolve(dirname(from), name), name) ?? presetNamed(name);
+  const config = loadConfig({ schema: job.schema, source, overrides, preset });
+  return { job, config, source };
+}

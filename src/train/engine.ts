@@ -1,0 +1,156 @@
+/**
+ * @file Programs on a device: all memory is allocated when the engine is made (state shared by name, one arena, two slots of
+ * host values a program), then runs are queued. Two may be in flight, so the host prepares the next while one computes.
+ */
+
+import type { HostSlot, Program } from "../program/program.ts";
+import { serialize } from "../program/serialize.ts";
+import type { Device, DeviceBuffer, LoadedProgram } from "../runtime/index.ts";
+import { assert } from "../util/errors.ts";
+import { type HostValue, readValue, writeValue } from "./host_values.ts";
+import type { ProgramName, Programs } from "./job_programs.ts";
+import { SLOTS } from "./memory_report.ts";
+
+/** Runs that may be queued at once; the library takes no more. */
+const IN_FLIGHT = 2;
+
+export interface Run {
+  /** Waits for the run and returns a host output of it; valid until this program has been started twice more. */
+  output(name: string): Promise<HostValue>;
+  done(): Promise<void>;
+}
+
+interface Loaded {
+  readonly program: Program;
+  readonly native: LoadedProgram;
+  readonly inputs: readonly DeviceBuffer[];
+  readonly outputs: readonly DeviceBuffer[];
+  readonly staging: Uint8Array<ArrayBuffer>;
+  runs: number;
+}
+
+export class Engine {
+  readonly device: Device;
+  private readonly loaded = new Map<ProgramName, Loaded>();
+  private readonly states = new Map<string, DeviceBuffer>();
+  private readonly owned: DeviceBuffer[] = [];
+  private readonly inFlight: number[] = [];
+  private arena: DeviceBuffer | undefined;
+
+  constructor(device: Device, programs: Programs) {
+    this.device = device;
+    const arenaBytes = Math.max(0, ...[...programs.values()].map((p) => p.plan.arenaBytes));
+    if (arenaBytes > 0) this.arena = this.alloc(arenaBytes);
+    for (const [name, { program }] of programs) this.loaded.set(name, this.load(program));
+  }
+
+  /** Bytes of all buffers of this engine; equals the plan. */
+  get allocatedBytes(): number {
+    return this.owned.reduce((sum, buffer) => sum + buffer.bytes, 0);
+  }
+
+  state(name: string): DeviceBuffer {
+    const buffer = this.states.get(name);
+    assert(buffer !== undefined, `no program has the state ${name}`);
+    return buffer;
+  }
+
+  /** Queues a run; waits only while two runs are queued already. */
+  async start(name: ProgramName, inputs: Readonly<Record<string, HostValue>> = {}): Promise<Run> {
+    const loaded = this.loaded.get(name);
+    assert(loaded !== undefined, `the engine has no program ${name}`);
+    while (this.inFlight.length >= IN_FLIGHT) await this.device.wait(this.inFlight.shift() ?? 0);
+    const slot = (loaded.runs++ % SLOTS) as 0 | 1;
+    this.writeInputs(loaded, slot, inputs);
+    const ticket = loaded.native.run(slot);
+    this.inFlight.push(ticket);
+    const started = loaded.runs;
+    return {
+      done: () => this.device.wait(ticket),
+      output: async (output) => {
+        await this.device.wait(ticket);
+        assert(loaded.runs - started < SLOTS, `output ${output} of ${name} was overwritten`);
+        return this.readOutput(loaded, slot, output);
+      },
+    };
+  }
+
+  async finish(): Promise<void> {
+    for (const ticket of this.inFlight.splice(0)) await this.device.wait(ticket);
+  }
+
+  /** Nanoseconds of each instruction of a program since the last call. */
+  profile(name: ProgramName): { readonly program: Program; readonly nanoseconds: Float64Array } {
+    const loaded = this.loaded.get(name);
+    assert(loaded !== undefined, `the engine has no program ${name}`);
+    return { program: loaded.program, nanoseconds: loaded.native.profile() };
+  }
+
+  free(): void {
+    for (const { native } of this.loaded.values()) native.free();
+    for (const buffer of this.owned) buffer.free();
+    this.loaded.clear();
+    this.states.clear();
+    this.owned.length = 0;
+  }
+
+  private alloc(bytes: number): DeviceBuffer {
+    const buffer = this.device.alloc(bytes);
+    this.owned.push(buffer);
+    return buffer;
+  }
+
+  private load(program: Program): Loaded {
+    const native = this.device.load(serialize(program));
+    const inputs: DeviceBuffer[] = [];
+    const outputs: DeviceBuffer[] = [];
+    program.buffers.forEach(({ kind, name, bytes }, index) => {
+      if (kind === "arena") {
+        assert(this.arena !== undefined, `${program.name} needs an arena`);
+        native.bind(index, "both", this.arena);
+      } else if (kind === "state") {
+        native.bind(index, "both", this.stateOf(name, bytes));
+      } else {
+        for (const slot of [0, 1] as const) {
+          const buffer = this.alloc(bytes);
+          (kind === "input" ? inputs : outputs).push(buffer);
+          native.bind(index, slot, buffer);
+        }
+      }
+    });
+    const staging = new Uint8Array(inputs[0]?.bytes ?? 0);
+    return { program, native, inputs, outputs, staging, runs: 0 };
+  }
+
+  private stateOf(name: string, bytes: number): DeviceBuffer {
+    const known = this.states.get(name);
+    assert(
+      known === undefined || known.bytes === bytes,
+      `programs disagree on the size of ${name}`,
+    );
+    const buffer = known ?? this.alloc(bytes);
+    this.states.set(name, buffer);
+    return buffer;
+  }
+
+  private writeInputs(
+    loaded: Loaded,
+    slot: 0 | 1,
+    values: Readonly<Record<string, HostValue>>,
+  ): void {
+    const { program, staging, inputs } = loaded;
+    for (const input of program.inputs) {
+      const value = values[input.name];
+      assert(value !== undefined, `program ${program.name} needs the input ${input.name}`);
+      writeValue(staging, input, value);
+    }
+    inputs[slot]?.write(staging);
+  }
+
+  private readOutput(loaded: Loaded, slot: 0 | 1, name: string): HostValue {
+    const place: HostSlot | undefined = loaded.program.outputs.find((each) => each.name === name);
+    const buffer = loaded.outputs[slot];
+    assert(place !== undefined && buffer !== undefined, `no output is named ${name}`);
+    return readValue(buffer, place);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * @file The training loop. Two runs are always queued: step n + 1 is prepared while step n computes, so a step's loss is
+ * read one step late. What is computed depends on the configuration alone, never on timing.
+ */
+import { newBatch, type TrainLoader, type ValidationLoader } from "../data/loader.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
+import { UserError } from "../util/errors.ts";
+import type { Engine, Run } from "./engine.ts";
+import type { MetricsWriter, StepMetrics } from "./metrics.ts";
+import type { Progress } from "./progress.ts";
+import { Rates } from "./rates.ts";
+
+export interface TrainerOptions {
+  readonly steps: number;
+  readonly rows: number;
+  readonly length: number;
+  readonly accumulate: number;
+  readonly schedule: ScheduleOptions;
+  /** Steps between validations; 0: only at the end. */
+  readonly validateEvery: number;
+  readonly flopsPerToken: number;
+  readonly peakFlops: number | null;
+}
+
+export interface TrainerParts {
+  readonly engine: Engine;
+  readonly train: TrainLoader;
+  readonly validation: ValidationLoader;
+  readonly tokenizer: Tokenizer;
+  readonly metrics: MetricsWriter;
+  readonly onProgress: (progress: Progress) => void;
+  /** Ends the run at the next step boundary. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainResult {
+  readonly reason: "finished" | "interrupted";
+  /** Steps done. */
+  readonly step: number;
+  readonly loss: number;
+  readonly validation: Validation | null;
+  readonly elapsedSeconds: number;
+}
+
+export interface Validation {
+  readonly loss: number;
+  readonly bitsPerByte: number;
+}
+
+/** A step whose results have not been read yet. */
+interface Pending {
+  readonly index: number;
+  readonly learningRate: number;
+  readonly update: Run;
+}
+
+export class Trainer {
+  private readonly options: TrainerOptions;
+  private readonly parts: TrainerParts;
+  private readonly rates = new Rates();
+  private tokens = 0;
+  private loss = Number.NaN;
+  private validated: { readonly step: number; readonly result: Validation } | null = null;
+  private readonly began = performance.now();
+  private lastRead = this.began;
+
+  constructor(options: TrainerOptions, parts: TrainerParts) {
+    this.options = options;
+    this.parts = parts;
+  }
+
+  async run(): Promise<TrainResult> {
+    const { steps } = this.options;
+    let pending: Pending | undefined;
+    let done = 0;
+    for (let index = 0; index < steps && !this.stopping; index++) {
+      const next = await this.startStep(index);
+      done = index + 1;
+      if (pending !== undefined) await this.finishStep(pending);
+      pending = next;
+      if (this.validatesAfter(done)) {
+        await this.finishStep(pending);
+        pending = undefined;
+      }
+      // Lets signals and timers run: nothing above is obliged to wait.
+      await Bun.sleep(0);
+    }
+    if (pending !== undefined) await this.finishStep(pending);
+    const { loss, validated } = this;
+    const reason = done < steps ? "interrupted" : "finished";
+    const validation = validated?.step === done ? validated.result : null;
+    return { reason, step: done, loss, validation, elapsedSeconds: this.elapsed() };
+  }
+
+  private get stopping(): boolean {
+    return this.parts.signal?.aborted === true;
+  }
+
+  private elapsed(): number {
+    return (performance.now() - this.began) / 1000;
+  }
+
+  private validatesAfter(done: number): boolean {
+    const { steps, validateEvery } = this.options;
+    return done === steps || (validateEvery > 0 && done % validateEvery === 0);
+  }
+
+  /** Queues the micro-batches and the update of one step. */
+  private async startStep(index: number): Promise<Pending> {
+    const { rows, length, accumulate, schedule, steps } = this.options;
+    const { engine, train } = this.parts;
+    const batch = newBatch(rows, length);
+    const samples = new Uint32Array(rows);
+    for (let micro = 0; micro < accumulate; micro++) {
+      const first = (index * accumulate + micro) * rows;
+      train.fill(batch, first);
+      for (let row = 0; row < rows; row++) samples[row] = first + row;
+      const inputs = { ...batch, step: index, sample: samples };
+      await engine.start(micro === 0 ? "micro" : "micro_add", inputs);
+    }
+    const rate = learningRate(schedule, index, steps);
+    const update = await engine.start("update", { learning_rate: rate, step: index + 1 });
+    return { index, learningRate: rate, update };
+  }
+
+  /** Reads a step's results, validates if it is time, writes the metrics. */
+  private async finishStep({ index, learningRate: rate, update }: Pending): Promise<void> {
+    const read = async (name: string) => Number(await update.output(name));
+    this.loss = await read("loss");
+    const gradNorm = await read("grad_norm");
+    const tokens = await read("tokens");
+    const applied = await read("applied");
+    this.tokens += tokens;
+    const now = performance.now();
+    const seconds = (now - this.lastRead) / 1000;
+    const typical = this.rates.add(seconds);
+    const step = index + 1;
+    const validation =
+      applied !== 0 && this.validatesAfter(step) ? await this.validate(step) : null;
+    this.lastRead = performance.now();
+    const { flopsPerToken, peakFlops, steps } = this.options;
+    const perSecond = tokens / seconds;
+    const metrics: StepMetrics = {
+      step,
+      tokens: this.tokens,
+      loss: this.loss,
+      learning_rate: rate,
+      grad_norm: gradNorm,
+      tokens_per_s: perSecond,
+      mfu: peakFlops === null ? null : (perSecond * flopsPerToken) / peakFlops,
+      elapsed_s: this.elapsed(),
+      attempt: 1,
+      ...(validation === null
+        ? {}
+        : { val_loss: validation.loss, val_bits_per_byte: validation.bitsPerByte }),
+    };
+    this.parts.metrics.write(metrics);
+    const etaSeconds = (steps - step) * typical;
+    this.parts.onProgress({ kind: "step", metrics, steps, etaSeconds });
+    if (applied === 0)
+      throw new UserError(
+        `step ${step}: the norm of the gradient is ${gradNorm} (loss ${this.loss}); the weights are those of step ${index}`,
+        { code: "run_failed", hint: "a lower training.learning_rate or a longer warm-up may help" },
+      );
+  }
+
+  private async validate(step: number): Promise<Validation> {
+    const { engine, validation, tokenizer } = this.parts;
+    const { rows, length } = this.options;
+    const batch = newBatch(rows, length);
+    let lossSum = 0;
+    let tokens = 0;
+    let bytes = 0;
+    let pending: Run | undefined;
+    const collect = async (run: Run): Promise<void> => {
+      lossSum += Number(await run.output("loss_sum"));
+      tokens += Number(await run.output("tokens"));
+    };
+    for (let index = 0; index < validation.batches; index++) {
+      bytes += tokenizer.byteCount(validation.fill(batch, index));
+      const run = await engine.start("eval", { ...batch });
+      if (pending !== undefined) await collect(pending);
+      pending = run;
+    }
+    if (pending !== undefined) await collect(pending);
+    const result = { loss: lossSum / tokens, bitsPerByte: lossSum / Math.LN2 / bytes };
+    this.validated = { step, result };
+    return result;
+  }
+}
