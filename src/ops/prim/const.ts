@@ -1,10 +1,9 @@
 /** @file const: one value everywhere. */
 import type { Id } from "../../ir/graph.ts";
 import type { DType } from "../../util/dtype.ts";
-import { assert } from "../../util/errors.ts";
 import type { Shape } from "../../util/shapes.ts";
 import type { Builder } from "../builder.ts";
-import { at, expectCount, expectSizes, fail, labelsOf } from "../check.ts";
+import { expectCount, expectSizes, fail, labelsOf } from "../check.ts";
 import { defineOp } from "../define.ts";
 import { refTensor } from "../reference.ts";
 
@@ -13,30 +12,6 @@ export type ConstAttrs = {
   readonly shape: Shape;
   readonly dtype: DType;
 };
-
-/** The bits that `fill` writes: f32 as they are, bf16 rounded to nearest even in the low half. */
-export function constantBits(value: number, dtype: DType): number {
-  switch (dtype) {
-    case "f32":
-      return at(new Uint32Array(new Float32Array([value]).buffer), 0);
-    case "bf16": {
-      const bits = constantBits(value, "f32");
-      if (Number.isNaN(value)) return 0x7fc0;
-      return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-    }
-    case "i32":
-    case "u32":
-      return value >>> 0;
-    case "bool":
-      return value !== 0 ? 1 : 0;
-    default:
-      return assertNever(dtype);
-  }
-}
-
-function assertNever(dtype: never): never {
-  assert(false, `unknown dtype ${dtype}`);
-}
 
 function isRepresentable(value: number, dtype: DType): boolean {
   switch (dtype) {
@@ -68,14 +43,8 @@ export const constOp = defineOp<ConstAttrs>({
   },
   vjp: null,
   dims: (_, { shape }) => ({ labels: [labelsOf(shape)] }),
-  kernels: {
-    cpu: {
-      lower(node, _, outputs) {
-        const { value } = node.attrs as ConstAttrs;
-        return { opcode: "fill", words: [constantBits(value, at(outputs, 0).dtype)] };
-      },
-    },
-  },
+  // Planned as immediates of a `map` or as one `fill`.
+  kernels: {},
   samples: [
     { name: "f32", inputs: [], attrs: { value: -1.5, shape: [7, 33], dtype: "f32" } },
     { name: "f32 scalar", inputs: [], attrs: { value: 0.1, shape: [], dtype: "f32" } },
