@@ -7,7 +7,7 @@ import type { Graph } from "../../src/ir/graph.ts";
 import { interpret } from "../../src/ops/interpreter.ts";
 import type { InputOpAttrs } from "../../src/ops/prim/input.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
-import { buildMicro } from "../../src/train/programs.ts";
+import { buildMicro, buildUpdate } from "../../src/train/programs.ts";
 import {
   type Fixture,
   keyBiasPart,
@@ -22,15 +22,18 @@ import { activationGraph } from "./graphs.ts";
 /** The fixture stores f32: half an ulp per element. */
 const STORED = 1e-7;
 
-function run(graph: Graph, fixture: Fixture): Map<string, RefTensor> {
-  const batch = fixture.batches[0];
-  const host: Record<string, readonly number[] | undefined> = { ...batch };
+/** Inputs by name: what `known` has, weights of the fixture, else zeros. */
+function run(
+  graph: Graph,
+  fixture: Fixture,
+  known: Readonly<Record<string, ArrayLike<number> | undefined>> = { ...fixture.batches[0] },
+): Map<string, RefTensor> {
   const values = new Map<string, RefTensor>();
   for (const node of graph.nodes) {
     if (node.op !== "input") continue;
     const { name, shape, dtype } = node.attrs as InputOpAttrs;
-    const data = name.startsWith("param/") ? tensorOf(fixture, name) : host[name];
-    values.set(name, refTensor(shape, dtype, data));
+    const stored = name.startsWith("param/") ? tensorOf(fixture, name) : undefined;
+    values.set(name, refTensor(shape, dtype, known[name] ?? stored));
   }
   return interpret(graph, values);
 }
@@ -80,6 +83,33 @@ describe.each([...VARIANTS])("%s", (name) => {
         const keys = keyBiasPart(fixture, mean);
         expect(Math.max(...keys.map(Math.abs)), path).toBeLessThan(1e-15);
       }
+    }
+  });
+
+  test("AdamW steps are PyTorch's", async () => {
+    const fixture = await readFixture(name);
+    const model = modelOf(fixture);
+    const { rows, length } = fixture.config;
+    const { learning_rate, betas, eps, weight_decay, grad_clip } = fixture.optimizer;
+    const options = {
+      batch: { rows, length },
+      precision: "f32",
+      seed: 0,
+      accumulate: false,
+    } as const;
+    const micro = buildMicro(model, options);
+    const adamw = { betas, eps, weightDecay: weight_decay, gradClip: grad_clip };
+    const update = buildUpdate(model, adamw);
+    let state: Record<string, Float64Array> = {};
+    for (let at = 0; at < 3; at++) {
+      const sums = run(micro, fixture, { ...state, ...fixture.batches[at] });
+      const sumsByName = Object.fromEntries([...sums].map(([key, { data }]) => [key, data]));
+      const host = { learning_rate: [learning_rate], step: [at + 1] };
+      const after = run(update, fixture, { ...state, ...sumsByName, ...host });
+      state = Object.fromEntries([...after].map(([key, { data }]) => [key, data]));
+      const { losses, grad_norms: norms } = fixture.training;
+      expect(Math.abs((state.loss?.[0] ?? 0) - (losses[at] ?? 0))).toBeLessThan(1e-9);
+      expect(Math.abs((state.grad_norm?.[0] ?? 0) - (norms[at] ?? 0))).toBeLessThan(1e-8);
     }
   });
 });

@@ -26,6 +26,7 @@ import {
   visiblePairs,
 } from "./attention_mask.ts";
 import { attentionSamples } from "./attention_samples.ts";
+import { attentionScratchBytes, HEAD_DIM_MAX } from "./attention_scratch.ts";
 import { alongRows, rowMax, rowSum, shapeOf } from "./compose.ts";
 import { expectInputs } from "./expect.ts";
 import { firsts } from "./operands.ts";
@@ -91,9 +92,14 @@ export const attentionOp = defineOp<Attrs>({
   },
   kernels: {
     cpu: {
-      acceptsInput: (_node, index, view) => (index < 3 ? hasDenseRows(view) : isContiguous(view)),
+      supports: (_node, [q]) => (q?.shape[3] ?? 0) <= HEAD_DIM_MAX,
+      acceptsInput: (_node, index, view) => index === 3 || hasDenseRows(view),
       acceptsOutput: (_node, index, view) =>
         index === 0 ? hasDenseRows(view) && isWritable(view) : isContiguous(view),
+      scratch(_node, inputs) {
+        const [q, k] = firsts(inputs, 2);
+        return { perThreadBytes: attentionScratchBytes(attentionSizes(q.shape, k.shape)) };
+      },
       lower(node) {
         const words = attentionWords(node.attrs as Attrs, node.inputs.length === 4);
         return { opcode: "attention", words };
