@@ -7,7 +7,13 @@ import { dead } from "./dead.ts";
 import { encode } from "./encode.ts";
 import { fuseMap } from "./fuse_map.ts";
 import { fuseMatmul } from "./fuse_matmul.ts";
+import { hoist } from "./hoist.ts";
+import { mergeLoss } from "./merge_loss.ts";
 import { type Plan, plan } from "./plan.ts";
+import { simplify } from "./simplify.ts";
+import { chooseStorage } from "./storage_dtype.ts";
+import { foldSums } from "./sums.ts";
+import { type Stage, verify } from "./verify.ts";
 
 export interface CpuTarget {
   readonly kind: "cpu";
@@ -18,12 +24,15 @@ export interface CpuTarget {
 export interface CompileOptions {
   /** False: one kernel per node, nothing in place; for tests and for finding faults. */
   readonly fuse?: boolean;
+  /** Check the graph after every pass; default: when DEBUG_IR=1. */
+  readonly verify?: boolean;
   /** Keep the text of the graph after every pass. */
   readonly keepText?: boolean;
 }
 
-export interface Stage {
-  readonly name: string;
+/** The graph as a pass left it. */
+export interface Dump {
+  readonly pass: string;
   readonly text: string;
 }
 
@@ -32,21 +41,48 @@ export interface Compiled {
   readonly plan: Plan;
   /** The graph that was planned. */
   readonly graph: Graph;
-  readonly stages: readonly Stage[];
+  readonly dumps: readonly Dump[];
+}
+
+interface Pass {
+  readonly name: string;
+  readonly run: (graph: Graph) => Graph;
+  /** What the graph is after it. */
+  readonly stage: Stage;
+  /** Left out when fusing is off. */
+  readonly optional?: boolean;
+}
+
+const passes = (fuse: boolean): readonly Pass[] => [
+  { name: "dead", run: dead, stage: "differentiated" },
+  { name: "simplify", run: simplify, stage: "differentiated" },
+  { name: "merge_loss", run: mergeLoss, stage: "differentiated", optional: true },
+  { name: "choose", run: choose, stage: "chosen" },
+  { name: "simplify_chosen", run: simplify, stage: "chosen", optional: true },
+  { name: "sums", run: foldSums, stage: "chosen", optional: true },
+  { name: "fuse_matmul", run: (graph) => fuseMatmul(graph, { fuse }), stage: "lowering" },
+  { name: "storage_dtype", run: chooseStorage, stage: "lowering", optional: true },
+  { name: "fuse_map", run: (graph) => fuseMap(graph, { fuse }), stage: "fused" },
+  { name: "hoist", run: hoist, stage: "fused", optional: true },
+];
+
+export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, Dump[]] {
+  const fuse = options.fuse ?? true;
+  const checks = options.verify ?? process.env.DEBUG_IR === "1";
+  const dumps: Dump[] = [];
+  let current = graph;
+  if (checks) verify(current, "differentiated");
+  for (const pass of passes(fuse)) {
+    if (!fuse && pass.optional === true) continue;
+    current = pass.run(current);
+    if (checks) verify(current, pass.stage);
+    if (options.keepText === true) dumps.push({ pass: pass.name, text: graphText(current) });
+  }
+  return [current, dumps];
 }
 
 export function compile(graph: Graph, _target: CpuTarget, options: CompileOptions = {}): Compiled {
-  const fuse = options.fuse ?? true;
-  const stages: Stage[] = [];
-  const note = (name: string, after: Graph): Graph => {
-    if (options.keepText === true) stages.push({ name, text: graphText(after) });
-    return after;
-  };
-  note("trace", graph);
-  let current = note("dead", dead(graph));
-  current = note("choose", choose(current));
-  current = note("fuse_matmul", fuseMatmul(current));
-  current = note("fuse_map", fuseMap(current, { fuse }));
-  const planned = plan(current, { inPlace: fuse });
-  return { program: encode(planned), plan: planned, graph: current, stages };
+  const [fused, dumps] = fuseGraph(graph, options);
+  const planned = plan(fused, { inPlace: options.fuse ?? true });
+  return { program: encode(planned), plan: planned, graph: fused, dumps };
 }

@@ -17,6 +17,8 @@ export class Edit {
   private readonly name: string;
   private readonly originals: number;
   private readonly target: number[];
+  /** Appended nodes with a place of their own, by the original node that they stand before. */
+  private readonly anchored = new Map<Id, Id[]>();
 
   constructor(graph: Graph) {
     this.nodes = graph.nodes.slice();
@@ -62,6 +64,15 @@ export class Edit {
     return this.nodes.length - 1;
   }
 
+  /** Appends a node that is placed where the original node `position` stood, unless a user needs it earlier. */
+  addAt(position: Id, node: Node): Id {
+    const id = this.add(node);
+    const others = this.anchored.get(position);
+    if (others === undefined) this.anchored.set(position, [id]);
+    else others.push(id);
+    return id;
+  }
+
   /** Replaces a node in its place in the order; inputs may be any ids that do not depend on it. */
   set(id: Id, node: Node): void {
     this.nodes[id] = node;
@@ -73,6 +84,9 @@ export class Edit {
     const placed = new Int32Array(this.nodes.length).fill(NEW);
     const nodes: Node[] = [];
     for (let id = 0; id < this.originals; id++) {
+      for (const extra of this.anchored.get(id) ?? []) {
+        if (live[extra] === 1) this.place(extra, placed, nodes);
+      }
       if (live[id] === 1) this.place(id, placed, nodes);
     }
     const outputs = this.outputs.map((output) => {
@@ -123,17 +137,18 @@ export class Edit {
       stack.pop();
       placed[id] = nodes.length;
       const ids = inputs.map((input) => placed[input] ?? 0);
-      nodes.push({ ...node, inputs: ids, types: viewTypes(node, nodes[ids[0] ?? 0]) });
+      nodes.push(retyped({ ...node, inputs: ids }, nodes[ids[0] ?? 0]));
     }
   }
 }
 
 /** A view has the dtype of what it looks at, which a pass may have changed. */
-function viewTypes(node: Node, source: Node | undefined): readonly TensorType[] {
-  if (!VIEW_OPS.has(node.op) || source === undefined) return node.types;
-  const result = node.op === "get" ? Number(node.attrs.index) : 0;
-  const dtype = source.types[result]?.dtype;
+function retyped(node: Node, source: Node | undefined): Node {
+  if (!VIEW_OPS.has(node.op) || source === undefined) return node;
+  const isGet = node.op === "get";
+  const dtype = source.types[isGet ? Number(node.attrs.index) : 0]?.dtype;
   const type = node.types[0];
-  if (type === undefined || dtype === undefined || type.dtype === dtype) return node.types;
-  return [{ shape: type.shape, dtype }];
+  if (type === undefined || dtype === undefined || type.dtype === dtype) return node;
+  const attrs = isGet ? { ...node.attrs, dtype } : node.attrs;
+  return { ...node, attrs, types: [{ shape: type.shape, dtype }] };
 }

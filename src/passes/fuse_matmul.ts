@@ -1,69 +1,70 @@
-/** @file Every dot becomes a `matmul`: its operands are seen as [batch, M, K] and [batch, K, N], its result reshaped. */
+/** @file Every dot becomes a `matmul` together with the epilogue that follows it. */
 import type { Graph, Id, Node } from "../ir/graph.ts";
-import { PLAIN_MATMUL } from "../ops/lowered/matmul.ts";
-import { type DotAttrs, dotDims } from "../ops/prim/dot.ts";
-import { elementCount, type Shape, sameShape } from "../util/shapes.ts";
+import type { MatmulAttrs } from "../ops/lowered/matmul.ts";
+import { Consumers } from "./consumers.ts";
+import { type Product, productOf, reshaped } from "./dot_operands.ts";
 import { Edit } from "./edit.ts";
+import { type Epilogue, epilogueOf } from "./epilogue.ts";
 
-export function fuseMatmul(graph: Graph): Graph {
+export interface FuseMatmulOptions {
+  /** False: the product alone. */
+  readonly fuse: boolean;
+}
+
+export function fuseMatmul(graph: Graph, options: FuseMatmulOptions = { fuse: true }): Graph {
   const edit = new Edit(graph);
+  const consumers = new Consumers(graph);
   graph.nodes.forEach((node, id) => {
-    if (node.op === "dot") lowerDot(edit, id, node);
+    if (node.op !== "dot") return;
+    const product = productOf(edit, node);
+    const epilogue = options.fuse ? epilogueOf(graph, consumers, id, product.n) : plainEpilogue(id);
+    write(edit, node, product, epilogue);
   });
   return edit.finish();
 }
 
-const pick = (shape: Shape, dims: readonly number[]): number[] =>
-  dims.map((dim) => shape[dim] ?? 1);
+const plainEpilogue = (dot: Id): Epilogue => ({
+  end: dot,
+  position: dot,
+  alpha: 1,
+  bias: null,
+  activation: "none",
+  saved: null,
+  aux: null,
+  residual: null,
+});
 
-const sizeOf = (shape: Shape, dims: readonly number[]): number => elementCount(pick(shape, dims));
-
-/** Appends a transpose and a reshape of `id` where they change anything. */
-function arranged(edit: Edit, id: Id, near: Node, perm: readonly number[], shape: Shape): Id {
-  const { shape: from, dtype } = edit.type(id);
-  let at = id;
-  let current: Shape = from;
-  if (perm.some((dim, i) => dim !== i)) {
-    current = pick(from, perm);
-    const types = [{ shape: current, dtype }];
-    at = edit.add({ ...near, op: "transpose", inputs: [at], attrs: { perm }, types });
+function write(edit: Edit, node: Node, product: Product, epilogue: Epilogue): void {
+  const { a, b, batch, m, n } = product;
+  const { bias, residual, aux, saved, end } = epilogue;
+  const whole = [batch, m, n];
+  const inputs = [a, b];
+  if (bias !== null) inputs.push(reshaped(edit, bias, node, [n]));
+  if (residual !== null) inputs.push(reshaped(edit, residual, node, whole));
+  if (aux !== null) inputs.push(reshaped(edit, aux, node, whole));
+  const attrs: MatmulAttrs = {
+    compute: edit.type(a).dtype === "bf16" ? "bf16" : "f32",
+    alpha: epilogue.alpha,
+    bias: bias !== null,
+    residual: residual !== null,
+    activation: epilogue.activation,
+    saveAux: saved !== null,
+    activationGrad: aux !== null,
+    out: "f32",
+  };
+  const type = { shape: whole, dtype: "f32" } as const;
+  const types = saved === null ? [type] : [type, type];
+  const matmul = edit.addAt(epilogue.position, { ...node, op: "matmul", inputs, attrs, types });
+  const result = reshaped(edit, matmul, node, edit.type(end).shape);
+  if (saved !== null) {
+    const get = {
+      ...node,
+      op: "get",
+      inputs: [matmul],
+      attrs: { index: 1, ...type },
+      types: [type],
+    };
+    edit.redirect(saved, reshaped(edit, edit.add(get), node, edit.type(saved).shape));
   }
-  if (sameShape(current, shape)) return at;
-  return edit.add({
-    ...near,
-    op: "reshape",
-    inputs: [at],
-    attrs: { shape },
-    types: [{ shape, dtype }],
-  });
-}
-
-function lowerDot(edit: Edit, id: Id, node: Node): void {
-  const attrs = node.attrs as DotAttrs;
-  const [x = 0, y = 0] = node.inputs;
-  const xShape = edit.type(x).shape;
-  const yShape = edit.type(y).shape;
-  const left = dotDims(xShape.length, attrs, 0);
-  const right = dotDims(yShape.length, attrs, 1);
-  const batch = sizeOf(xShape, left.batch);
-  const m = sizeOf(xShape, left.free);
-  const k = sizeOf(xShape, left.contract);
-  const n = sizeOf(yShape, right.free);
-  const a = arranged(edit, x, node, [...left.batch, ...left.free, ...left.contract], [batch, m, k]);
-  const b = arranged(
-    edit,
-    y,
-    node,
-    [...right.batch, ...right.contract, ...right.free],
-    [batch, k, n],
-  );
-  const matmul = edit.add({
-    ...node,
-    op: "matmul",
-    inputs: [a, b],
-    attrs: { ...PLAIN_MATMUL, compute: edit.type(x).dtype === "bf16" ? "bf16" : "f32" },
-    types: [{ shape: [batch, m, n], dtype: "f32" }],
-  });
-  const shape = node.types[0]?.shape ?? [];
-  edit.set(id, { ...node, op: "reshape", inputs: [matmul], attrs: { shape } });
+  edit.redirect(end, result);
 }

@@ -4,6 +4,5 @@ export {
   type CompileOptions,
   type CpuTarget,
   compile,
-  type Stage,
 } from "./compile.ts";
 export type { Plan } from "./plan.ts";

@@ -11,8 +11,8 @@ import { ops } from "../ops/registry.ts";
 import { sameShape } from "../util/shapes.ts";
 import { PLANNED_OPS } from "./view_ops.ts";
 
-/** After tracing, after autodiff, after the choice of kernels, after fusion. */
-export type Stage = "traced" | "differentiated" | "chosen" | "fused";
+/** After tracing, after autodiff, after the choice of kernels, while products are lowered, after fusion. */
+export type Stage = "traced" | "differentiated" | "chosen" | "lowering" | "fused";
 
 export function verify(graph: Graph, stage: Stage): void {
   graph.nodes.forEach((node, id) => {
@@ -47,10 +47,13 @@ function illegality(graph: Graph, node: Node, stage: Stage): string | null {
   const op = ops.get(node.op);
   if (op === undefined) return "no op has this name";
   const kernel = op.kernels.cpu;
-  if (op.tier === "lowered") return stage === "fused" ? null : `a lowered op in a ${stage} graph`;
+  if (op.tier === "lowered") {
+    const allowed = stage === "lowering" || stage === "fused";
+    return allowed ? null : `a lowered op in a ${stage} graph`;
+  }
   if (stage === "traced" || stage === "differentiated") return null;
   const supported = kernel?.supports?.(node, inputTypes(graph, node)) ?? kernel !== undefined;
-  if (stage === "chosen") {
+  if (stage === "chosen" || stage === "lowering") {
     const stays = op.tier === "prim" || op.map !== undefined || supported;
     return stays ? null : "no kernel supports it and it was not decomposed";
   }
