@@ -7,7 +7,7 @@ import type { Graph } from "../../src/ir/graph.ts";
 import type { Gpt } from "../../src/models/gpt/gpt.ts";
 import type { Precision } from "../../src/nn/trace.ts";
 import { compile } from "../../src/passes/index.ts";
-import { type Level, libraryInfo, openDevice } from "../../src/runtime/index.ts";
+import { LEVELS, type Level, libraryInfo, openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import type { HostValue } from "../../src/train/host_values.ts";
 import type { ProgramName } from "../../src/train/job_programs.ts";
@@ -75,7 +75,11 @@ function beyond(errors: Record<string, number>, bound: number): Record<string, n
   return Object.fromEntries(Object.entries(errors).filter(([, error]) => !(error <= bound)));
 }
 
-const cases = libraryInfo().levels.flatMap((level) =>
+const { cpu_level, levels } = libraryInfo();
+const usable = levels.filter(
+  (level) => cpu_level !== "none" && LEVELS.indexOf(level) <= LEVELS.indexOf(cpu_level),
+);
+const cases = usable.flatMap((level) =>
   VARIANTS.flatMap((name) =>
     (["f32", "mixed"] as const).map((precision) => [level, name, precision] as const),
   ),

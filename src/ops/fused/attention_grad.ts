@@ -22,6 +22,7 @@ import {
   visiblePairs,
 } from "./attention_mask.ts";
 import { attentionGradSamples } from "./attention_samples.ts";
+import { attentionGradScratchBytes, HEAD_DIM_MAX } from "./attention_scratch.ts";
 import { alongRows, f32, rowSum, shapeOf, times } from "./compose.ts";
 import { expectF32, expectInputs, expectRows } from "./expect.ts";
 import { firsts } from "./operands.ts";
@@ -89,9 +90,14 @@ export const attentionGradOp = defineOp<AttentionAttrs>({
   },
   kernels: {
     cpu: {
+      supports: (_node, [q]) => (q?.shape[3] ?? 0) <= HEAD_DIM_MAX,
       acceptsInput: (_node, index, view) =>
-        index === LSE || index === DOCUMENTS ? isContiguous(view) : hasDenseRows(view),
+        index === LSE ? isContiguous(view) : index === DOCUMENTS || hasDenseRows(view),
       acceptsOutput: (_node, _index, view) => hasDenseRows(view) && isWritable(view),
+      scratch(_node, inputs) {
+        const [q, k] = firsts(inputs, 2);
+        return { perThreadBytes: attentionGradScratchBytes(attentionSizes(q.shape, k.shape)) };
+      },
       lower(node) {
         const hasDocuments = node.inputs.length > DOCUMENTS;
         const words = attentionWords(node.attrs as AttentionAttrs, hasDocuments);

@@ -100,7 +100,7 @@ export const ropeOp = defineOp<RopeAttrs>({
     cpu: {
       acceptsInput: (_node, index, view) => index === 1 || hasDenseRows(view),
       acceptsOutput: (_node, _index, view) => hasDenseRows(view) && isWritable(view),
-      inPlace: (node) => ((node.attrs as RopeAttrs).out === undefined ? [[0, 0]] : []),
+      inPlace: () => [[0, 0]],
       // A table of sines and cosines, padded to whole vectors.
       scratch: (node) => ({
         perThreadBytes: 16 * alignUp((node.attrs as RopeAttrs).rotaryDims / 2, 16),

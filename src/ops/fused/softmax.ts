@@ -47,8 +47,8 @@ export const softmaxOp = defineOp<SoftmaxAttrs>({
   },
   kernels: {
     cpu: {
-      // A row is read before it is written, so equal storage may be shared.
-      inPlace: (node) => ((node.attrs as SoftmaxAttrs).out === undefined ? [[0, 0]] : []),
+      // The planner shares equal bytes only, so a change of storage keeps two buffers.
+      inPlace: () => [[0, 0]],
       lower(_node, inputs, outputs) {
         return {
           opcode: "softmax",
