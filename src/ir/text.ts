@@ -3,12 +3,17 @@ import type { AttrValue, Graph, Node, TensorType } from "./graph.ts";
 
 export const typeText = (type: TensorType): string => `${type.dtype}[${type.shape.join(",")}]`;
 
-/** JSON with the numbers spelled out that JSON writes as others: -0, NaN and the infinities. */
-export const attrText = (value: AttrValue): string =>
-  JSON.stringify(value, (_, part) => {
-    if (typeof part !== "number" || (Number.isFinite(part) && !Object.is(part, -0))) return part;
-    return Object.is(part, -0) ? "-0" : `${part}`;
-  });
+/** JSON, except that the numbers stay apart which JSON writes alike: -0, NaN and the infinities. */
+export function attrText(value: AttrValue): string {
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : `${value}`;
+  if (typeof value === "string") return JSON.stringify(value);
+  if (value === null || typeof value === "boolean") return `${value}`;
+  if (isList(value)) return `[${value.map(attrText).join(",")}]`;
+  return `{${Object.entries(value).map(([key, part]) => `"${key}":${attrText(part)}`)}}`;
+}
+
+/** `Array.isArray` does not narrow readonly arrays. */
+const isList = (value: AttrValue): value is readonly AttrValue[] => Array.isArray(value);
 
 /** `%7 = dot(%3, %5) {contract: [[1,0]]} : f32[8,16]  # blocks.0.mlp.up` */
 export function nodeText(node: Node, id: number): string {
