@@ -1,0 +1,37 @@
+/** @file What the plan says before a run is what the library allocates, to the byte. */
+import { expect, test } from "bun:test";
+import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
+import { openDevice } from "../../src/runtime/index.ts";
+import { Engine } from "../../src/train/engine.ts";
+import { compileTraining } from "../../src/train/job_programs.ts";
+import { memoryReport } from "../../src/train/memory_report.ts";
+import { targetOf } from "../../src/train/run.ts";
+import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
+
+test.each([
+  ["gpt2", []],
+  ["llama, accumulating", [...LLAMA_STYLE, "training.accumulate=4"]],
+] as const)("%s", (_, style) => {
+  const config = tinyConfig(...style);
+  const model = gptPretrain.model(config);
+  const device = openDevice({ threads: 2 });
+  try {
+    const target = targetOf(device);
+    const programs = compileTraining(model, config, target);
+    const report = memoryReport(programs, target);
+    const engine = new Engine(device, programs);
+    const parameters = model.parameters().reduce((n, p) => n + p.count, 0);
+    expect(report.stateByKind).toMatchObject({
+      param: parameters * 4,
+      grad: parameters * 4,
+      adam_m: parameters * 4,
+      adam_v: parameters * 4,
+    });
+    expect(device.info.buffer_bytes).toBe(engine.allocatedBytes);
+    expect(device.info.buffer_bytes + device.info.scratch_bytes).toBe(report.totalBytes);
+    engine.free();
+    expect(device.info.buffer_bytes).toBe(0);
+  } finally {
+    device.close();
+  }
+});
