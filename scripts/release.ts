@@ -35,7 +35,8 @@ writeFileSync(`${folder}/THIRD-PARTY-LICENSES.txt`, licences());
 
 // Fixed owner, order and time: the same inputs give the same archive.
 const tar = `${out}/${name}.tar`;
-await $`tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C ${out} -cf ${tar} ${name}`;
+const fixed = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0"];
+await $`tar ${fixed} -C ${out} -cf ${tar} ${name}`;
 const bytes = readFileSync(tar);
 const archives: readonly (readonly [string, Uint8Array])[] = [
   [`${name}.tar.zst`, Bun.zstdCompressSync(bytes, { level: 12 })],

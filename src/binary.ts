@@ -1,6 +1,7 @@
 /** @file Entry of the executable: as main.ts, plus the native library that is embedded in it. */
 import library from "../zig-out/lib/libtheseus.so" with { type: "file" };
 import { start } from "./main.ts";
+import { setEmbeddedLibrary } from "./runtime/library.ts";
 
-process.env.THESEUS_EMBEDDED_LIBRARY = library;
+setEmbeddedLibrary(library);
 await start(process.argv.slice(2));

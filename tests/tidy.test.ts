@@ -31,7 +31,7 @@ const ROOMS: Record<string, readonly string[]> = (() => {
     ],
     generate: ["train", "models", "nn", "ops", "ir", "passes", "data", "runtime", "config", "util"],
   };
-  return below;
+  return { ...below, jobs: Object.keys(below) };
 })();
 const EVERYTHING = new Set(["cli", "main", "binary", "index", "quick"]);
 
@@ -72,6 +72,8 @@ function longFunctions(file: string, start: RegExp): string[] {
   const problems: string[] = [];
   lines.forEach((line, at) => {
     if (!start.test(line) || !line.trimEnd().endsWith("{")) return;
+    // Zig's generic types are functions that return a struct; their methods are counted instead.
+    if (line.trimEnd().endsWith(") type {")) return;
     const indent = line.length - line.trimStart().length;
     const closing = new RegExp(`^ {${indent}}\\}`);
     const end = lines.findIndex((other, i) => i > at && closing.test(other));
@@ -103,9 +105,11 @@ describe("house rules", () => {
       const lines = read(file).split("\n");
       if (lines.length > 601) problems.push(`${file}: ${lines.length} lines`);
       lines.forEach((line, i) => {
-        // URLs and tables in comments of the opcode list may be longer.
+        // Tables in comments may be longer, and so may a message that is better read in one piece.
         const comment = /^\s*(\/\/|\*|\/\*)/.test(line);
-        if ([...line].length > (comment ? 160 : 100)) problems.push(`${file}:${i + 1}: too long`);
+        const message = /["`][^"`]{30,}["`]/.test(line);
+        const limit = comment ? 160 : message ? 140 : 100;
+        if ([...line].length > limit) problems.push(`${file}:${i + 1}: too long`);
       });
     }
     expect(problems).toEqual(none);

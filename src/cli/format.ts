@@ -1,0 +1,45 @@
+/** @file Numbers for people: bytes, counts, durations. */
+
+const scaled = (value: number, base: number, units: readonly string[]): string => {
+  let unit = 0;
+  let scaledValue = value;
+  while (scaledValue >= base && unit < units.length - 1) {
+    scaledValue /= base;
+    unit++;
+  }
+  const digits = unit === 0 || scaledValue >= 100 ? 0 : scaledValue >= 10 ? 1 : 2;
+  return `${scaledValue.toFixed(digits)}${units[unit]}`;
+};
+
+/** `1.23 GiB` */
+export const bytesText = (bytes: number): string =>
+  scaled(bytes, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]);
+
+/** `10.8M` */
+export const countText = (count: number): string => scaled(count, 1000, ["", "K", "M", "G", "T"]);
+
+/** `42s`, `3m 05s`, `2h 10m`, `5d 03h` */
+export function durationText(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "-";
+  const whole = Math.round(seconds);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)}h ${two(Math.floor(whole / 60) % 60)}m`;
+  return `${Math.floor(whole / 86400)}d ${two(Math.floor(whole / 3600) % 24)}h`;
+}
+
+/** Rows with aligned columns; a column of nothing but quantities is aligned to the right. */
+export function tableText(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const cells = (i: number): string[] => rows.map((row) => row[i] ?? "");
+  const widths = Array.from({ length: columns }, (_, i) =>
+    Math.max(...cells(i).map((cell) => cell.length)),
+  );
+  const right = widths.map((_, i) =>
+    cells(i).every((cell) => /^[-\d][\d.]*( ?[KMGT]?i?B?)?$/.test(cell)),
+  );
+  const aligned = (cell: string, i: number): string =>
+    right[i] === true ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0);
+  return rows.map((row) => `  ${row.map(aligned).join("  ").trimEnd()}\n`).join("");
+}

@@ -1,0 +1,63 @@
+/** @file theseus plan: what a run will need, to the byte, before it runs. */
+import { configSource, loadJob } from "../jobs/load_job.ts";
+import { openDevice } from "../runtime/index.ts";
+import { trainingFields } from "../train/fields.ts";
+import { planRun, type RunPlan } from "../train/plan.ts";
+import { targetOf } from "../train/run.ts";
+import { command } from "./command.ts";
+import { bytesText, countText, tableText } from "./format.ts";
+
+const SCOPES_SHOWN = 12;
+
+function planText(plan: RunPlan): string {
+  const { memory, target, tokensPerStep: tokens } = plan;
+  const rows = Object.entries(memory.stateByKind).map(([kind, bytes]) => [kind, bytesText(bytes)]);
+  rows.push([`temporaries (${memory.arenaProgram})`, bytesText(memory.arenaBytes)]);
+  rows.push(["inputs and outputs", bytesText(memory.hostBytes)]);
+  rows.push([`scratch of ${target.threads} threads`, bytesText(memory.scratchBytes)]);
+  rows.push(["total", bytesText(memory.totalBytes)]);
+  const scopes = memory.scopes
+    .slice(0, SCOPES_SHOWN)
+    .map(({ scope, bytes }) => [scope === "" ? "(step)" : scope, bytesText(bytes)]);
+  const programs = plan.programs.map(({ name, instructions, arenaBytes }) => [
+    name,
+    `${instructions} instructions`,
+    bytesText(arenaBytes),
+  ]);
+  return [
+    `${plan.job}: ${countText(plan.parameters)} parameters (${plan.parameters}), ${plan.precision}`,
+    `${countText(plan.flopsPerToken)}FLOP per token, ${countText(tokens)} tokens a step, ` +
+      `${countText(tokens * plan.steps)} tokens in ${plan.steps} steps`,
+    "",
+    `memory: exactly ${memory.totalBytes} bytes`,
+    `${tableText(rows)}`,
+    "temporaries at the peak, by module",
+    `${tableText(scopes)}`,
+    `programs (${target.level}, ${target.threads} threads)`,
+    `${tableText(programs)}`,
+  ].join("\n");
+}
+
+export default command({
+  name: "plan",
+  summary: "parameters, FLOPs and exact memory, before running",
+  examples: ["theseus plan gpt/tiny-sotu", "theseus plan my.yaml architecture.n_layer=24 --json"],
+  overrides: true,
+  args: {
+    config: { type: "positional", required: true, description: "a YAML file or a preset's name" },
+  },
+  async run({ args, overrides }) {
+    const { job, config } = loadJob(configSource(args.config), overrides);
+    const { threads } = config.values(trainingFields);
+    const device = openDevice(threads === null ? {} : { threads });
+    try {
+      const plan = planRun(job, config, targetOf(device));
+      process.stdout.write(
+        args.json === true ? `${JSON.stringify({ schema_version: 1, ...plan })}\n` : planText(plan),
+      );
+    } finally {
+      device.close();
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,61 @@
+/** @file theseus sample: continues a prompt with the weights of a run. */
+import { sampleRun } from "../jobs/sample_run.ts";
+import { command, UsageError } from "./command.ts";
+import { interruption } from "./interrupt.ts";
+import { findRun, rootArgs, rootOf } from "./place.ts";
+
+function numberOf(text: string, name: string, low: number, integer: boolean): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < low || (integer && !Number.isInteger(value)))
+    throw new UsageError(
+      `--${name} expected ${integer ? "an integer" : "a number"} >= ${low}, got "${text}"`,
+    );
+  return value;
+}
+
+export default command({
+  name: "sample",
+  summary: "write text with a trained run",
+  examples: [
+    'theseus sample first "The people of"',
+    'theseus sample theseus-out/runs/general/default/first "We" --temperature 0.7 --seed 3',
+  ],
+  args: {
+    run: { type: "positional", required: true, description: "run directory, or its name" },
+    prompt: { type: "positional", required: false, description: "text to continue" },
+    ...rootArgs,
+    tokens: { type: "string", default: "400", description: "tokens to write at most" },
+    temperature: { type: "string", default: "0.8", description: "0 takes the likeliest token" },
+    "top-k": { type: "string", default: "0", description: "only the k likeliest; 0: all" },
+    seed: { type: "string", default: "0", description: "seed of the draw" },
+  },
+  async run({ args }) {
+    const options = {
+      maxTokens: numberOf(args.tokens, "tokens", 1, true),
+      temperature: numberOf(args.temperature, "temperature", 0, false),
+      topK: numberOf(args["top-k"], "top-k", 0, true),
+      seed: numberOf(args.seed, "seed", 0, true),
+    };
+    const prompt = args.prompt ?? "";
+    const stop = interruption("stopping");
+    const json = args.json === true;
+    try {
+      if (!json) process.stdout.write(prompt);
+      const text = await sampleRun({
+        runDirectory: findRun(args.run, rootOf(undefined, args.root)),
+        prompt,
+        ...options,
+        signal: stop.signal,
+        onText: (piece) => {
+          if (!json) process.stdout.write(piece);
+        },
+      });
+      process.stdout.write(
+        json ? `${JSON.stringify({ schema_version: 1, prompt, text, ...options })}\n` : "\n",
+      );
+    } finally {
+      stop.release();
+    }
+    return 0;
+  },
+});
