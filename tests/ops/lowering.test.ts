@@ -31,8 +31,8 @@ describe.each([true, false])("compiled with fuse: %p", (fuse) => {
     const operands = sampleTensors(op, sample);
     const graph = oneOp(op, operands, sample.attrs);
     verify(graph, "traced");
-    const compiled = compile(graph, { kind: "cpu", level: "v3", threads: 1 }, { fuse });
-    verify(compiled.graph, "fused");
+    const target = { kind: "cpu", level: "v3", threads: 1 } as const;
+    const compiled = compile(graph, target, { fuse, verify: true });
     const types = op.infer(sample.inputs, sample.attrs);
     const expected = runOp(op, operands, sample.attrs, types);
     const got = interpret(compiled.graph, named(operands));
