@@ -79,7 +79,12 @@ export class Engine {
     for (const ticket of this.inFlight.splice(0)) await this.device.wait(ticket);
   }
 
-  /** Nanoseconds of each instruction of a program since the last call. */
+  /** Switches the clock per instruction, for all programs; the times start from zero. */
+  setProfiling(enabled: boolean): void {
+    for (const { native } of this.loaded.values()) native.setProfiling(enabled);
+  }
+
+  /** Nanoseconds of each instruction of a program since profiling was switched on. */
   profile(name: ProgramName): { readonly program: Program; readonly nanoseconds: Float64Array } {
     const loaded = this.loaded.get(name);
     assert(loaded !== undefined, `the engine has no program ${name}`);
