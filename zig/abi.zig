@@ -173,6 +173,9 @@ pub const Opcode = enum(u16) {
     adamw = 47,
     /// n C f32 tensors -> out f32 []: square root of the sum of squares, in f64 over fixed chunks.
     grad_norm = 48,
+    /// -> C out f32. words: key0, key1, standard deviation f32. Box and Muller's method on the words that random_bits gives
+    /// for step 0 and sample 0: two numbers from words 2 i (radius) and 2 i + 1 (angle).
+    random_normal = 49,
 };
 
 /// Bytecode of `map`. Suffix i: 32-bit integers; comparisons give 0 or 1 as integers; select: a != 0 ? b : c.

@@ -2,7 +2,7 @@
 /** @file Numbers that both sides of the binary interface agree on. */
 
 export const ABI_VERSION = 1;
-export const ABI_HASH = 3224724321;
+export const ABI_HASH = 3849031204;
 export const WIRE_MAGIC = 1347635284;
 export const WIRE_VERSION = 1;
 
@@ -70,6 +70,7 @@ export const Opcode = {
   embedding_grad: 46,
   adamw: 47,
   grad_norm: 48,
+  random_normal: 49,
 } as const;
 
 export const MapOp = {

@@ -55,12 +55,12 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
     }
 }
 
-fn Counters(comptime n: comptime_int) type {
+pub fn Counters(comptime n: comptime_int) type {
     const V = @Vector(n, u32);
     const Wide = @Vector(n, u64);
     return struct {
         /// Ten rounds on `n` counters.
-        inline fn philox(counter: [4]V, key: [2]u32) [4]V {
+        pub inline fn philox(counter: [4]V, key: [2]u32) [4]V {
             var c = counter;
             var k0 = key[0];
             var k1 = key[1];

@@ -15,6 +15,7 @@ import { layerNormOp } from "./layer_norm.ts";
 import { layerNormGradOp } from "./layer_norm_grad.ts";
 import { linearCrossEntropyOp } from "./linear_cross_entropy.ts";
 import { linearCrossEntropyGradOp } from "./linear_cross_entropy_grad.ts";
+import { randomNormalOp } from "./random_normal.ts";
 import { rmsNormOp } from "./rms_norm.ts";
 import { rmsNormGradOp } from "./rms_norm_grad.ts";
 import { ropeOp } from "./rope.ts";
@@ -48,4 +49,5 @@ export const fusedOps: readonly AnyOp[] = [
   embeddingGradOp,
   adamwOp,
   gradNormOp,
+  randomNormalOp,
 ];
