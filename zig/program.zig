@@ -363,7 +363,7 @@ fn result_count(ins: *const abi.Instruction) ?u64 {
         .linear_cross_entropy_grad => 4,
         .map_reduce, .copy, .fill, .iota, .random_bits, .cumsum, .argmax, .gather, .scatter_add => 1,
         .dynamic_slice, .dynamic_update, .softmax, .softmax_grad, .cross_entropy_grad, .rope => 1,
-        .embedding, .embedding_grad, .grad_norm => 1,
+        .embedding, .embedding_grad, .grad_norm, .random_normal => 1,
     };
 }
 

@@ -15,4 +15,26 @@ test {
     _ = @import("cpu/pool.zig");
     _ = @import("cpu/table.zig");
     _ = @import("cpu/topology.zig");
+    _ = @import("cpu/attention_block.zig");
+    _ = @import("cpu/math.zig");
+    _ = @import("cpu/rows.zig");
+    _ = @import("cpu/strided.zig");
+    _ = @import("cpu/test_team.zig");
+    _ = @import("kernels/argmax.zig");
+    _ = @import("kernels/copy.zig");
+    _ = @import("kernels/cumsum.zig");
+    _ = @import("kernels/embedding.zig");
+    _ = @import("kernels/embedding_grad.zig");
+    _ = @import("kernels/fill.zig");
+    _ = @import("kernels/gather.zig");
+    _ = @import("kernels/iota.zig");
+    _ = @import("kernels/map.zig");
+    _ = @import("kernels/map_reduce.zig");
+    _ = @import("kernels/map_reduce_test.zig");
+    _ = @import("kernels/map_test.zig");
+    _ = @import("kernels/random_bits.zig");
+    _ = @import("kernels/random_normal.zig");
+    _ = @import("kernels/scatter_add.zig");
+    _ = @import("test/attention_kernels.zig");
+    _ = @import("test/row_kernels.zig");
 }

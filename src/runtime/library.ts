@@ -43,10 +43,11 @@ function openAt(path: string): Library {
     theseus_abi_hash: SYMBOLS.theseus_abi_hash,
   }).symbols;
   const version = Number(abi.theseus_abi_version());
-  if (version !== ABI_VERSION || Number(abi.theseus_abi_hash()) !== ABI_HASH) {
+  const hash = Number(abi.theseus_abi_hash());
+  if (version !== ABI_VERSION || hash !== ABI_HASH) {
     throw new DeviceError(
-      `the native library ${path} is of another version (interface ${version}, expected ${ABI_VERSION})`,
-      { hint: "build it again with `zig build`" },
+      `the native library ${path} has interface ${version}-${hash}, expected ${ABI_VERSION}-${ABI_HASH}`,
+      { hint: "it was built from other sources: build it again with `zig build`" },
     );
   }
   // `i64_fast` results are numbers: handles, lengths and addresses all stay below 2^53.

@@ -45,7 +45,14 @@ const statusOf = (code: number): StatusName => {
 
 function errorOf(library: Library, code: number): NativeError {
   const json = readText((text, capacity) => library.symbols.theseus_last_error(text, capacity));
-  const { message, ...rest } = JSON.parse(json) as { message: string } & Partial<FailurePlace>;
+  const {
+    message,
+    code: _name,
+    ...rest
+  } = JSON.parse(json) as {
+    message: string;
+    code: string;
+  } & Partial<FailurePlace>;
   if (rest.program === undefined) return new NativeError(statusOf(code), message);
   const where = rest as FailurePlace;
   const scope = where.scope === "" ? "" : ` ${where.scope}`;
