@@ -51,14 +51,16 @@ export function wrap(dtype: DType, value: number): number {
 
 /** Shapes that meet the cases of a block interpreter: a scalar, a short odd row, several blocks with a tail. */
 const SHAPES: readonly (readonly number[])[] = [[], [3, 7], [2, 5, 129]];
+/** Enough for several threads; one dtype suffices. */
+const LARGE_SHAPE: readonly number[] = [70, 431];
 
 export function elementwiseSamples(
   count: number,
   dtypes: readonly DType[],
   fill?: Fill,
 ): Sample<NoAttrs>[] {
-  return dtypes.flatMap((dtype) =>
-    SHAPES.map((shape) => {
+  return dtypes.flatMap((dtype, i) =>
+    (i === 0 ? [...SHAPES, LARGE_SHAPE] : SHAPES).map((shape) => {
       const input = sampleInput(shape, dtype, fill);
       return {
         name: `${dtype}[${shape.join(",")}]`,

@@ -56,6 +56,10 @@ const usable = levels.filter(
   (level) => cpu_level !== "none" && LEVELS.indexOf(level) <= LEVELS.indexOf(cpu_level),
 );
 
+test("the library has kernels for this machine", () => {
+  expect(usable.length).toBeGreaterThan(0);
+});
+
 describe.each(usable)("level %s", (level) => {
   const alone = openDevice({ level, threads: 1, guarded: true });
   const pair = openDevice({ level, threads: 2, guarded: true });

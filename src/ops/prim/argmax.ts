@@ -43,6 +43,7 @@ export const argmaxOp = defineOp<NoAttrs>({
       inputs: [{ shape: [2, 5], dtype: "f32", values: [1, 3, 3, 0, 3, -1, -1, -1, -1, -1] }],
       attrs: {},
     },
+    { name: "many rows", inputs: [{ shape: [300, 70], dtype: "f32" }], attrs: {} },
   ],
 });
 

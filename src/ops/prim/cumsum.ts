@@ -70,6 +70,11 @@ export const cumsumOp = defineOp<CumsumAttrs>({
         inputs: [{ shape: [2, 17, 3], dtype: "i32", fill: "ids", max: 9 }],
         attrs: { dim: 1, exclusive, reverse },
       },
+      {
+        name: `first dim of many columns, exclusive ${exclusive}, reverse ${reverse}`,
+        inputs: [{ shape: [90, 170], dtype: "f32" }],
+        attrs: { dim: 0, exclusive, reverse },
+      },
     ]),
   ),
 });

@@ -244,6 +244,22 @@ export const dotOp = defineOp<DotAttrs>({
       ],
       { batch: [], contract: [[1, 0]] },
     ),
+    ...sample(
+      "large",
+      [
+        [130, 257],
+        [257, 190],
+      ],
+      { batch: [], contract: [[1, 0]] },
+    ),
+    ...sample(
+      "many matrices",
+      [
+        [70, 9, 33],
+        [70, 33, 20],
+      ],
+      { batch: [[0, 0]], contract: [[2, 1]] },
+    ),
   ],
 });
 

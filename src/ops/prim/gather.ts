@@ -79,6 +79,14 @@ export const gatherOp = defineOp<NoAttrs>({
       ],
       attrs: {},
     },
+    {
+      name: "many rows",
+      inputs: [
+        { shape: [500, 64], dtype: "f32" },
+        { shape: [7, 100], dtype: "u32", fill: "ids", max: 500 },
+      ],
+      attrs: {},
+    },
   ],
 });
 

@@ -54,7 +54,7 @@ export const randomBitsOp = defineOp<RandomBitsAttrs>({
       lower: (node) => ({ opcode: "random_bits", words: (node.attrs as RandomBitsAttrs).key }),
     },
   },
-  samples: [[3], [4, 5, 7], [2, 1024]].map((shape) => ({
+  samples: [[3], [4, 5, 7], [2, 1024], [70, 513]].map((shape) => ({
     name: `[${shape.join(",")}]`,
     inputs: [
       { shape: [], dtype: "u32", fill: "ids", max: 1000000 },

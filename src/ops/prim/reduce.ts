@@ -104,6 +104,21 @@ export const reduceOp = defineOp<ReduceAttrs>({
       attrs: { kind, dims: [0, 2] },
     },
     {
+      name: `${kind} many rows`,
+      inputs: [{ shape: [700, 60], dtype: "f32" }],
+      attrs: { kind, dims: [1] },
+    },
+    {
+      name: `${kind} many columns`,
+      inputs: [{ shape: [700, 60], dtype: "f32" }],
+      attrs: { kind, dims: [0] },
+    },
+    {
+      name: `${kind} long`,
+      inputs: [{ shape: [40000], dtype: "f32" }],
+      attrs: { kind, dims: [0] },
+    },
+    {
       name: `${kind} i32`,
       inputs: [{ shape: [9, 20], dtype: "i32", fill: "ids", max: 50 }],
       attrs: { kind, dims: [1] },

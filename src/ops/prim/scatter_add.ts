@@ -72,6 +72,15 @@ export const scatterAddOp = defineOp<NoAttrs>({
       ],
       attrs: {},
     },
+    {
+      name: "many rows",
+      inputs: [
+        { shape: [50, 64], dtype: "f32" },
+        { shape: [700], dtype: "i32", fill: "ids", max: 50 },
+        { shape: [700, 64], dtype: "f32" },
+      ],
+      attrs: {},
+    },
   ],
 });
 

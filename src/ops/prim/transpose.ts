@@ -62,6 +62,12 @@ export const transposeOp = defineOp<TransposeAttrs>({
       inputs: [{ shape: [9, 4], dtype: "bool", fill: "mask" }],
       attrs: { perm: [1, 0] },
     },
+    { name: "large", inputs: [{ shape: [150, 170], dtype: "f32" }], attrs: { perm: [1, 0] } },
+    {
+      name: "large bf16",
+      inputs: [{ shape: [3, 90, 130], dtype: "bf16" }],
+      attrs: { perm: [0, 2, 1] },
+    },
   ],
 });
 
