@@ -10,12 +10,13 @@ import { assert } from "../util/errors.ts";
 /** Decompositions may contain fused ops; more than this many levels is a decomposition into itself. */
 const MAX_DEPTH = 8;
 
-function isKept(node: Node, inputTypes: readonly TensorType[]): boolean {
+function isKept(node: Node, nodes: readonly Node[]): boolean {
   const op = opOf(node.op);
   if (op.tier !== "fused") return true;
   if (op.map !== undefined) return true;
   const kernel = op.kernels.cpu;
-  return kernel !== undefined && (kernel.supports?.(node, inputTypes) ?? true);
+  if (kernel === undefined) return false;
+  return kernel.supports === undefined || kernel.supports(node, inputTypesOf(nodes, node));
 }
 
 const inputTypesOf = (nodes: readonly Node[], node: Node): TensorType[] =>
@@ -28,7 +29,8 @@ const inputTypesOf = (nodes: readonly Node[], node: Node): TensorType[] =>
 export function choose(graph: Graph): Graph {
   let current = graph;
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    const open = current.nodes.map((node) => !isKept(node, inputTypesOf(current.nodes, node)));
+    const { nodes } = current;
+    const open = nodes.map((node) => !isKept(node, nodes));
     if (!open.includes(true)) return current;
     current = decompose(current, open);
   }

@@ -7,8 +7,6 @@ import { dead } from "./dead.ts";
 import { encode } from "./encode.ts";
 import { fuseMap } from "./fuse_map.ts";
 import { fuseMatmul } from "./fuse_matmul.ts";
-import { hoist } from "./hoist.ts";
-import { mergeLoss } from "./merge_loss.ts";
 import { type Plan, plan } from "./plan.ts";
 import { simplify } from "./simplify.ts";
 import { chooseStorage } from "./storage_dtype.ts";
@@ -49,22 +47,18 @@ interface Pass {
   readonly run: (graph: Graph) => Graph;
   /** What the graph is after it. */
   readonly stage: Stage;
-  /** Left out when fusing is off. */
-  readonly optional?: boolean;
 }
 
 const passes = (fuse: boolean): readonly Pass[] => [
-  { name: "dead", run: dead, stage: "differentiated" },
-  { name: "simplify", run: simplify, stage: "differentiated" },
-  { name: "merge_loss", run: mergeLoss, stage: "differentiated", optional: true },
   { name: "choose", run: choose, stage: "chosen" },
-  { name: "simplify_chosen", run: simplify, stage: "chosen", optional: true },
-  { name: "sums", run: foldSums, stage: "chosen", optional: true },
+  { name: "simplify", run: fuse ? simplify : dead, stage: "chosen" },
+  { name: "sums", run: fuse ? foldSums : same, stage: "chosen" },
   { name: "fuse_matmul", run: (graph) => fuseMatmul(graph, { fuse }), stage: "lowering" },
-  { name: "storage_dtype", run: chooseStorage, stage: "lowering", optional: true },
+  { name: "storage_dtype", run: fuse ? chooseStorage : same, stage: "lowering" },
   { name: "fuse_map", run: (graph) => fuseMap(graph, { fuse }), stage: "fused" },
-  { name: "hoist", run: hoist, stage: "fused", optional: true },
 ];
+
+const same = (graph: Graph): Graph => graph;
 
 export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, Dump[]] {
   const fuse = options.fuse ?? true;
@@ -73,7 +67,6 @@ export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, D
   let current = graph;
   if (checks) verify(current, "differentiated");
   for (const pass of passes(fuse)) {
-    if (!fuse && pass.optional === true) continue;
     current = pass.run(current);
     if (checks) verify(current, pass.stage);
     if (options.keepText === true) dumps.push({ pass: pass.name, text: graphText(current) });

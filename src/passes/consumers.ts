@@ -7,24 +7,26 @@ export class Consumers {
   private readonly isOutput: Uint8Array;
 
   constructor(graph: Graph) {
-    const count = graph.nodes.length;
-    this.start = new Int32Array(count + 1);
-    for (const node of graph.nodes) {
-      for (const input of node.inputs) this.start[input + 1] = (this.start[input + 1] ?? 0) + 1;
+    const { nodes } = graph;
+    const start = new Int32Array(nodes.length + 1);
+    for (const node of nodes) {
+      for (const input of node.inputs) start[input + 1] = (start[input + 1] ?? 0) + 1;
     }
-    for (let i = 0; i < count; i++) {
-      this.start[i + 1] = (this.start[i + 1] ?? 0) + (this.start[i] ?? 0);
-    }
-    this.list = new Int32Array(this.start[count] ?? 0);
-    const next = this.start.slice();
-    graph.nodes.forEach((node, id) => {
+    for (let i = 0; i < nodes.length; i++) start[i + 1] = (start[i + 1] ?? 0) + (start[i] ?? 0);
+    const list = new Int32Array(start[nodes.length] ?? 0);
+    const next = start.slice();
+    let id = 0;
+    for (const node of nodes) {
       for (const input of node.inputs) {
         const at = next[input] ?? 0;
-        this.list[at] = id;
+        list[at] = id;
         next[input] = at + 1;
       }
-    });
-    this.isOutput = new Uint8Array(count);
+      id++;
+    }
+    this.start = start;
+    this.list = list;
+    this.isOutput = new Uint8Array(nodes.length);
     for (const output of graph.outputs) this.isOutput[output.node] = 1;
   }
 

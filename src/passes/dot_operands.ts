@@ -19,17 +19,15 @@ const pick = (shape: Shape, dims: readonly number[]): number[] =>
 const sizeOf = (shape: Shape, dims: readonly number[]): number => elementCount(pick(shape, dims));
 
 /** `id` under another shape of the same elements; no node where it has that shape. */
-export function reshaped(
-  edit: Edit,
-  id: Id,
-  near: Node,
-  shape: Shape,
-  dtype = edit.type(id).dtype,
-): Id {
-  const current = edit.type(id);
-  if (sameShape(current.shape, shape)) return id;
+export function reshaped(edit: Edit, id: Id, near: Node, shape: Shape): Id {
+  let source = id;
+  for (let node = edit.node(source); node.op === "reshape"; node = edit.node(source)) {
+    source = node.inputs[0] ?? 0;
+  }
+  const { shape: current, dtype } = edit.type(source);
+  if (sameShape(current, shape)) return source;
   const types = [{ shape, dtype }];
-  return edit.add({ ...near, op: "reshape", inputs: [id], attrs: { shape }, types });
+  return edit.add({ ...near, op: "reshape", inputs: [source], attrs: { shape }, types });
 }
 
 function permuted(edit: Edit, id: Id, near: Node, perm: readonly number[]): Id {

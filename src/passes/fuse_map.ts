@@ -4,6 +4,7 @@ import type { ReduceAttrs } from "../ops/prim/reduce.ts";
 import { assert } from "../util/errors.ts";
 import { Consumers } from "./consumers.ts";
 import { Edit } from "./edit.ts";
+import { nodeOf, rootOf, stateUpdates } from "./graph_queries.ts";
 import { MapBuilder } from "./map_builder.ts";
 import { type Group, Grouping } from "./map_groups.ts";
 
@@ -14,12 +15,36 @@ export interface FuseMapOptions {
 
 export function fuseMap(graph: Graph, options: FuseMapOptions = { fuse: true }): Graph {
   const edit = new Edit(graph);
-  const { groups } = new Grouping(graph, new Consumers(graph), options.fuse);
-  for (const group of groups) {
+  const consumers = new Consumers(graph);
+  const grouping = new Grouping(graph, consumers, options.fuse);
+  const accumulations = options.fuse ? stateUpdates(graph, consumers) : new Set<Id>();
+  for (const group of grouping.groups) {
     if (group.isReduce) writeReduce(edit, group);
-    else writeMap(edit, group);
+    else {
+      writeMap(edit, group);
+      if (accumulations.has(group.seed)) hoist(graph, edit, grouping, group);
+    }
   }
   return edit.finish();
+}
+
+/**
+ * Runs an accumulation into state as soon as its operands exist. It is traced at the end of the program, where it would
+ * keep its operand alive until then. State that others read stays as it is for as long as they may read it.
+ */
+function hoist(graph: Graph, edit: Edit, grouping: Grouping, group: Group): void {
+  let latest = -1;
+  for (const input of group.inputs) {
+    const root = rootOf(graph, input);
+    const node = nodeOf(graph, root);
+    if (node.op === "input") {
+      if (node.attrs.kind === "state" && !grouping.isSoleReader(root, group)) return;
+    } else if (node.op !== "const") {
+      latest = Math.max(latest, grouping.position(root));
+    }
+  }
+  if (group.results.length > 1 || latest + 1 >= group.seed) return;
+  edit.redirect(group.seed, edit.addAt(latest + 1, edit.node(group.seed)));
 }
 
 function build(edit: Edit, group: Group): MapBuilder {

@@ -5,6 +5,7 @@ import { Consumers } from "./consumers.ts";
 import { type Product, productOf, reshaped } from "./dot_operands.ts";
 import { Edit } from "./edit.ts";
 import { type Epilogue, epilogueOf } from "./epilogue.ts";
+import { availableFrom, rootOf, stateUpdates } from "./graph_queries.ts";
 
 export interface FuseMatmulOptions {
   /** False: the product alone. */
@@ -14,13 +15,34 @@ export interface FuseMatmulOptions {
 export function fuseMatmul(graph: Graph, options: FuseMatmulOptions = { fuse: true }): Graph {
   const edit = new Edit(graph);
   const consumers = new Consumers(graph);
-  graph.nodes.forEach((node, id) => {
-    if (node.op !== "dot") return;
-    const product = productOf(edit, node);
-    const epilogue = options.fuse ? epilogueOf(graph, consumers, id, product.n) : plainEpilogue(id);
-    write(edit, node, product, epilogue);
-  });
+  const updates = options.fuse ? stateUpdates(graph, consumers) : new Set<Id>();
+  let id = 0;
+  for (const node of graph.nodes) {
+    if (node.op === "dot") {
+      const product = productOf(edit, node);
+      const epilogue = options.fuse
+        ? epilogueOf(graph, consumers, id, product.n)
+        : plainEpilogue(id);
+      const isUpdate = updates.has(rootOf(graph, epilogue.end));
+      const early = isUpdate ? earliestPosition(graph, node, epilogue) : epilogue.position;
+      const position = Math.min(early, epilogue.position);
+      write(edit, node, product, { ...epilogue, position }, isUpdate);
+    }
+    id++;
+  }
   return edit.finish();
+}
+
+/**
+ * Weight gradients run as soon as their operands exist, before the product that passes the gradient on: the
+ * activation that they read is then free for what that product makes.
+ */
+function earliestPosition(graph: Graph, dot: Node, { residual, bias, aux }: Epilogue): Id {
+  let latest = -1;
+  for (const operand of [...dot.inputs, residual, bias, aux]) {
+    if (operand !== null) latest = Math.max(latest, availableFrom(graph, operand));
+  }
+  return latest + 1;
 }
 
 const plainEpilogue = (dot: Id): Epilogue => ({
@@ -34,7 +56,7 @@ const plainEpilogue = (dot: Id): Epilogue => ({
   residual: null,
 });
 
-function write(edit: Edit, node: Node, product: Product, epilogue: Epilogue): void {
+function write(edit: Edit, node: Node, product: Product, epilogue: Epilogue, first: boolean): void {
   const { a, b, batch, m, n } = product;
   const { bias, residual, aux, saved, end } = epilogue;
   const whole = [batch, m, n];
@@ -54,7 +76,11 @@ function write(edit: Edit, node: Node, product: Product, epilogue: Epilogue): vo
   };
   const type = { shape: whole, dtype: "f32" } as const;
   const types = saved === null ? [type] : [type, type];
-  const matmul = edit.addAt(epilogue.position, { ...node, op: "matmul", inputs, attrs, types });
+  const matmul = edit.addAt(
+    epilogue.position,
+    { ...node, op: "matmul", inputs, attrs, types },
+    first,
+  );
   const result = reshaped(edit, matmul, node, edit.type(end).shape);
   if (saved !== null) {
     const get = {

@@ -58,3 +58,13 @@ export function readersOf(graph: Graph, consumers: Consumers, id: Id): Reader[] 
   }
   return readers;
 }
+
+/** Nodes that make the next value of a state. */
+export function stateUpdates(graph: Graph, consumers: Consumers): Set<Id> {
+  const updates = new Set<Id>();
+  for (const output of graph.outputs) {
+    const root = rootOf(graph, output.node);
+    if (output.alias !== undefined && consumers.count(output.node) === 1) updates.add(root);
+  }
+  return updates;
+}

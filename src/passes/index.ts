@@ -4,5 +4,7 @@ export {
   type CompileOptions,
   type CpuTarget,
   compile,
+  type Dump,
+  fuseGraph,
 } from "./compile.ts";
 export type { Plan } from "./plan.ts";

@@ -1,5 +1,6 @@
 /** @file Which steps each storage must exist for, and which results may overwrite an operand that dies. */
-import { isContiguous } from "../ops/kernel.ts";
+import { isContiguous, type View } from "../ops/kernel.ts";
+import { dtypeBytes } from "../util/dtype.ts";
 import {
   type Ref,
   type Step,
@@ -65,6 +66,8 @@ export function shareInPlace(steps: readonly Step[], storages: readonly Storage[
       if (storages[owner]?.kind !== "arena" || taken.has(owner) || owner === to.storage) continue;
       if (last[owner] !== index || first[to.storage] !== index) continue;
       if (!coversWhole(from, storages[owner]) || !coversWhole(to, fresh)) continue;
+      // Equal bytes of equal elements: a narrower result would overwrite what other threads have yet to read.
+      if (!sameElements(from.view, to.view)) continue;
       if (!isOnlyUse(step, input, owner, storages)) continue;
       fresh.shares = owner;
       last[owner] = last[to.storage] ?? index;
@@ -76,6 +79,9 @@ export function shareInPlace(steps: readonly Step[], storages: readonly Storage[
 function coversWhole(ref: Ref, storage: Storage | undefined): boolean {
   return isContiguous(ref.view) && ref.view.offset === 0 && viewBytes(ref.view) === storage?.bytes;
 }
+
+const sameElements = (a: View, b: View): boolean =>
+  viewBytes(a) === viewBytes(b) && dtypeBytes(a.dtype) === dtypeBytes(b.dtype);
 
 /** Other operands may only see the same elements in the same order, and no result may lie there yet. */
 function isOnlyUse(

@@ -104,9 +104,15 @@ export class Grouping {
     return (mapNameOf(node, (id) => this.node(id)) === null ? 0 : 1) + rounds;
   }
 
-  /** Position at which a consumer runs. */
-  private position(id: Id): number {
+  /** Position at which a node runs. */
+  position(id: Id): number {
     return this.groupOf[id]?.seed ?? id;
+  }
+
+  /** Whether the members of `group` are the only ones that read node `id`; views of it count as foreign. */
+  isSoleReader(id: Id, group: Group): boolean {
+    const readers = this.consumers.of(id);
+    return readers.every((reader) => this.groupOf[reader] === group) && !this.consumers.output(id);
   }
 
   private consumerGroups(id: Id): { groups: Group[]; outside: number[] } {

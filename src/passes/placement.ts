@@ -6,8 +6,9 @@ import type { Graph, Id, Node, Output, TensorType } from "../ir/graph.ts";
 import { isContiguous, type View } from "../ops/kernel.ts";
 import type { ConcatAttrs } from "../ops/prim/concat.ts";
 import { opOf } from "../ops/registry.ts";
+import { dtypeBytes } from "../util/dtype.ts";
 import { assert } from "../util/errors.ts";
-import { sameShape } from "../util/shapes.ts";
+import { elementCount, sameShape } from "../util/shapes.ts";
 import { bytesOf, type Ref } from "./memory.ts";
 import { isView, LastReads, NEVER, resultKey } from "./reads.ts";
 import type { Storages } from "./storages.ts";
@@ -22,6 +23,8 @@ interface Target {
 }
 
 const FREE = NEVER;
+
+const PLAIN_VIEWS = new Set(["reshape", "stop_gradient", "bitcast", "get"]);
 
 export class Placement {
   private readonly graph: Graph;
@@ -127,7 +130,7 @@ export class Placement {
   private isPlain(id: Id): boolean {
     let at = id;
     for (let node = this.node(at); isView(node.op); node = this.node(at)) {
-      if (!["reshape", "stop_gradient", "bitcast"].includes(node.op)) return false;
+      if (!PLAIN_VIEWS.has(node.op)) return false;
       at = node.inputs[0] ?? 0;
     }
     return true;
@@ -174,9 +177,13 @@ export class Placement {
   }
 }
 
-/** Same bytes in the same order, whatever the shape. */
+/** Same elements in the same order, whatever the shape. */
 function sameBytes(type: TensorType, view: View): boolean {
-  return isContiguous(view) && bytesOf(type.shape, type.dtype) === bytesOf(view.shape, view.dtype);
+  return (
+    isContiguous(view) &&
+    dtypeBytes(type.dtype) === dtypeBytes(view.dtype) &&
+    elementCount(type.shape) === elementCount(view.shape)
+  );
 }
 
 /** The parts of a concat's view that its operands make. */

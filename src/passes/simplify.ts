@@ -5,27 +5,39 @@ import { type DotAttrs, dotDims } from "../ops/prim/dot.ts";
 import type { SliceAttrs } from "../ops/prim/slice.ts";
 import { sameShape } from "../util/shapes.ts";
 import { Consumers } from "./consumers.ts";
-import { Edit } from "./edit.ts";
+import { Edit, withInputs } from "./edit.ts";
+import { LossMerger } from "./loss_merger.ts";
 
 export function simplify(graph: Graph): Graph {
   const edit = new Edit(graph);
   const consumers = new Consumers(graph);
-  graph.nodes.forEach((node, id) => {
-    const inputs = node.inputs.map((input) => edit.resolve(input));
+  const losses = new LossMerger(graph, edit);
+  let id = 0;
+  for (const node of graph.nodes) {
     // Rules look at inputs that have been simplified before, since inputs come first.
-    edit.set(id, { ...node, inputs });
-    rewrite(edit, consumers, id);
-  });
+    if (node.inputs.some((input) => edit.isRedirected(input))) {
+      edit.set(
+        id,
+        withInputs(
+          node,
+          node.inputs.map((input) => edit.resolve(input)),
+        ),
+      );
+    }
+    const rule = RULES[node.op];
+    if (rule !== undefined) rewrite(edit, consumers, id, rule);
+    else losses.visit(id);
+    id++;
+  }
   return edit.finish();
 }
 
 type Rule = (edit: Edit, node: Node, consumers: Consumers) => Id | Node | null;
 
 /** Applies rules until none fits; each makes the node smaller, so this ends. */
-function rewrite(edit: Edit, consumers: Consumers, id: Id): void {
-  for (;;) {
-    const node = edit.node(id);
-    const result = RULES[node.op]?.(edit, node, consumers) ?? null;
+function rewrite(edit: Edit, consumers: Consumers, id: Id, first: Rule): void {
+  for (let rule: Rule | undefined = first; rule !== undefined; rule = RULES[edit.node(id).op]) {
+    const result = rule(edit, edit.node(id), consumers);
     if (result === null) return;
     if (typeof result === "number") {
       edit.redirect(id, result);

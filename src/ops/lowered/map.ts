@@ -17,9 +17,11 @@ export type MapAttrs = MapCode & {
 
 /** A result may overwrite any input of the same bytes: each block is read before it is written. */
 function inPlace(node: Node): (readonly [number, number])[] {
-  return node.types.flatMap((_, result) =>
-    node.inputs.map((_, input): readonly [number, number] => [result, input]),
-  );
+  const pairs: (readonly [number, number])[] = [];
+  for (let result = 0; result < node.types.length; result++) {
+    for (let input = 0; input < node.inputs.length; input++) pairs.push([result, input]);
+  }
+  return pairs;
 }
 
 export const mapLoweredOp = defineOp<MapAttrs>({
