@@ -22,7 +22,8 @@ export function at<T>(list: ArrayLike<T>, index: number): T {
 }
 
 export function expectCount(op: string, inputs: readonly TensorType[], count: number): void {
-  if (inputs.length !== count) fail(op, `${count} operands`, `${inputs.length}`);
+  if (inputs.length !== count)
+    fail(op, count === 1 ? "1 operand" : `${count} operands`, `${inputs.length}`);
 }
 
 export function one(op: string, inputs: readonly TensorType[]): TensorType {

@@ -43,7 +43,8 @@ export const castOp = defineOp<CastAttrs>({
   doc: "The same numbers in another dtype.",
   infer(inputs, attrs) {
     const x = one("cast", inputs);
-    if (!DTYPES.includes(attrs.dtype)) fail("cast", `a dtype of ${DTYPES}`, `${attrs.dtype}`);
+    if (!DTYPES.includes(attrs.dtype))
+      fail("cast", `a dtype of ${DTYPES.join(", ")}`, `${attrs.dtype}`);
     return [{ shape: x.shape, dtype: attrs.dtype }];
   },
   reference(inputs, attrs) {

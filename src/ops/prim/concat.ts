@@ -26,7 +26,7 @@ export const concatOp = defineOp<ConcatAttrs>({
         x.shape.length === first.shape.length &&
         x.shape.every((n, d) => d === dim || n === at(first.shape, d));
       if (!fits) {
-        fail("concat", `operands that differ from ${typeText(first)} in dim ${dim}`, typeText(x));
+        fail("concat", `operands like ${typeText(first)} but for dim ${dim}`, typeText(x));
       }
       size += at(x.shape, dim);
     }

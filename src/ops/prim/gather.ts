@@ -2,7 +2,7 @@
 import type { Id, TensorType } from "../../ir/graph.ts";
 import { elementCount } from "../../util/shapes.ts";
 import type { Builder } from "../builder.ts";
-import { at, expectDtype, fail, INDICES, labelsOf, two } from "../check.ts";
+import { at, expectDtype, expectSizes, fail, INDICES, labelsOf, two } from "../check.ts";
 import { defineOp } from "../define.ts";
 import type { NoAttrs } from "../elementwise.ts";
 import { refTensor } from "../reference.ts";
@@ -29,7 +29,9 @@ export const gatherOp = defineOp<NoAttrs>({
     const [table, ids] = two("gather", inputs);
     if (table.shape.length === 0) fail("gather", "a table of at least one dim", "a scalar");
     expectDtype("gather", "ids", ids, INDICES);
-    return [{ shape: pickedShape(table, ids), dtype: table.dtype }];
+    const shape = pickedShape(table, ids);
+    expectSizes("gather", shape);
+    return [{ shape, dtype: table.dtype }];
   },
   reference(inputs, _, types) {
     const table = at(inputs, 0);
