@@ -2,7 +2,7 @@
  * @file The training loop. Two runs are always queued: step n + 1 is prepared while step n computes, so a step's loss is
  * read one step late. What is computed depends on the configuration alone, never on timing.
  */
-import { newBatch, type TrainLoader, type ValidationLoader } from "../data/loader.ts";
+import { type Batch, newBatch, type TrainLoader, type ValidationLoader } from "../data/loader.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
@@ -64,10 +64,15 @@ export class Trainer {
   private validated: { readonly step: number; readonly result: Validation } | null = null;
   private readonly began = performance.now();
   private lastRead = this.began;
+  /** Refilled for every run: starting one copies its inputs. */
+  private readonly batch: Batch;
+  private readonly samples: Uint32Array;
 
   constructor(options: TrainerOptions, parts: TrainerParts) {
     this.options = options;
     this.parts = parts;
+    this.batch = newBatch(options.rows, options.length);
+    this.samples = new Uint32Array(options.rows);
   }
 
   async run(): Promise<TrainResult> {
@@ -84,7 +89,7 @@ export class Trainer {
         pending = undefined;
       }
       // Lets signals and timers run: nothing above is obliged to wait.
-      await Bun.sleep(0);
+      await new Promise(setImmediate);
     }
     if (pending !== undefined) await this.finishStep(pending);
     const { loss, validated } = this;
@@ -103,15 +108,15 @@ export class Trainer {
 
   private validatesAfter(done: number): boolean {
     const { steps, validateEvery } = this.options;
+    if (this.stopping) return false;
     return done === steps || (validateEvery > 0 && done % validateEvery === 0);
   }
 
   /** Queues the micro-batches and the update of one step. */
   private async startStep(index: number): Promise<Pending> {
-    const { rows, length, accumulate, schedule, steps } = this.options;
+    const { rows, accumulate, schedule, steps } = this.options;
     const { engine, train } = this.parts;
-    const batch = newBatch(rows, length);
-    const samples = new Uint32Array(rows);
+    const { batch, samples } = this;
     for (let micro = 0; micro < accumulate; micro++) {
       const first = (index * accumulate + micro) * rows;
       train.fill(batch, first);
@@ -167,8 +172,7 @@ export class Trainer {
 
   private async validate(step: number): Promise<Validation> {
     const { engine, validation, tokenizer } = this.parts;
-    const { rows, length } = this.options;
-    const batch = newBatch(rows, length);
+    const { batch } = this;
     let lossSum = 0;
     let tokens = 0;
     let bytes = 0;
