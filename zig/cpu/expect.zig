@@ -47,6 +47,6 @@ pub inline fn index_at(o: *const Operand, at: u64) i64 {
 /// Elements of one row of a table [V, ...row].
 pub fn row_elements(table: *const Operand) u64 {
     var n: u64 = 1;
-    for (table.dims[1..table.rank]) |d| n *|= d;
+    for (table.dims[1..table.rank]) |d| n *= d;
     return n;
 }

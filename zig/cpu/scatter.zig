@@ -80,7 +80,11 @@ pub const Scatter = struct {
         while (k < n) : (k += lanes) {
             var loaded: [lanes]u32 = @splat(std.math.maxInt(u32));
             const part = @min(lanes, n - k);
-            if (part == lanes) loaded = ids[k..][0..lanes].* else @memcpy(loaded[0..part], ids[k..n]);
+            if (part == lanes) {
+                loaded = ids[k..][0..lanes].*;
+            } else {
+                @memcpy(loaded[0..part], ids[k..n]);
+            }
             const here: simd.U = loaded;
             // `&` of vectors of bool is not defined; both conditions as one integer mask.
             var mine: std.meta.Int(.unsigned, lanes) = @bitCast((here & mask) == wanted);

@@ -8,15 +8,17 @@ const Operand = abi.Operand;
 /// Above this an element count is refused: products and tile counts (u32) cannot overflow below it.
 pub const count_max: u64 = 1 << 36;
 
-/// Number of elements, or null when it exceeds `count_max`. Broadcast dims make any number possible.
+/// Number of elements, or null when the product of the non-zero dims exceeds `count_max`: no product of any of the
+/// dims overflows then. Broadcast and empty dims make any product possible otherwise.
 pub fn checked_count(o: *const Operand) ?u64 {
     var n: u64 = 1;
-    for (o.dims[0..o.rank]) |d| if (d == 0) return 0;
+    var empty = false;
     for (o.dims[0..o.rank]) |d| {
-        n *= d;
+        n *= @max(1, d);
+        if (d == 0) empty = true;
         if (n > count_max) return null;
     }
-    return n;
+    return if (empty) 0 else n;
 }
 
 /// Contiguous with a sane element count: what opcode rows call C.
@@ -133,6 +135,19 @@ pub const Nest = struct {
 
 pub fn tile_count(n: u64, size: u64) u32 {
     return @intCast((n + size - 1) / size);
+}
+
+test "counts that no buffer could hold" {
+    var o: Operand = undefined;
+    o.rank = 4;
+    o.dims = @splat(0xffffffff);
+    try std.testing.expectEqual(null, checked_count(&o));
+    o.dims[3] = 0;
+    try std.testing.expectEqual(null, checked_count(&o));
+    o.dims = .{ 3, 0, 5, 7, 0, 0, 0, 0 };
+    try std.testing.expectEqual(0, checked_count(&o));
+    o.rank = 1;
+    try std.testing.expectEqual(3, checked_count(&o));
 }
 
 test "merging of dims" {

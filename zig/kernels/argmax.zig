@@ -111,7 +111,8 @@ test "rows of many lengths, in f32 and bf16" {
             const ins = team.instruction(.argmax, &.{ in, y }, &.{}, false);
             _ = try team.run(kernels[0], &ins, @intCast(threads));
             for (out, 0..) |got, row| {
-                const want = std.mem.findScalar(f32, x[row * n ..][0..n], std.mem.max(f32, x[row * n ..][0..n]));
+                const values = x[row * n ..][0..n];
+                const want = std.mem.findScalar(f32, values, std.mem.max(f32, values));
                 try testing.expectEqual(@as(i32, @intCast(want.?)), got);
             }
         }

@@ -26,8 +26,10 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
     const from = ins.operand(0);
     const to = ins.operand(1);
     if (strided.checked_count(to).? == 0) return;
-    const dims = to.dims[0..to.rank];
-    const move = Move.init(dims, to.data, to.strides[0..to.rank], from.data, from.strides[0..to.rank]);
+    const rank = to.rank;
+    const dims = to.dims[0..rank];
+    const strides = from.strides[0..rank];
+    const move = Move.init(dims, to.data, to.strides[0..rank], from.data, strides);
     move.run(t, abi.dtype_bytes(to.dtype));
 }
 
@@ -53,7 +55,13 @@ fn strides_for(dims: []const u32, order: []const u8, gap: u64) [abi.rank_max]u64
     return strides;
 }
 
-fn copy_case(comptime T: type, dtype: abi.Dtype, dims: []const u32, order: []const u8, gap: u64) !void {
+fn copy_case(
+    comptime T: type,
+    dtype: abi.Dtype,
+    dims: []const u32,
+    order: []const u8,
+    gap: u64,
+) !void {
     const room = 1 << 18;
     const buffers = try testing.allocator.alloc(T, 3 * room);
     defer testing.allocator.free(buffers);
@@ -64,13 +72,15 @@ fn copy_case(comptime T: type, dtype: abi.Dtype, dims: []const u32, order: []con
         @memset(buffers[room..], 0x5a);
         const a = strides_for(dims, order, gap);
         const b = strides_for(dims, identity[0..dims.len], if (reverse) 0 else gap);
-        const from = team.strided(buffers[0..room], dtype, dims, (if (reverse) b else a)[0..dims.len]);
+        const source = buffers[0..room];
+        const from = team.strided(source, dtype, dims, (if (reverse) b else a)[0..dims.len]);
         const to = team.output(
-            team.strided(buffers[room..][0..room], dtype, dims, (if (reverse) a else b)[0..dims.len]),
+            team.strided(buffers[room..], dtype, dims, (if (reverse) a else b)[0..dims.len]),
         );
         // What the target must be, gaps included.
         const want = buffers[2 * room ..];
-        for (0..to.count()) |flat| want[element_offset(&to, flat)] = buffers[element_offset(&from, flat)];
+        for (0..to.count()) |flat|
+            want[element_offset(&to, flat)] = source[element_offset(&from, flat)];
         const ins = team.instruction(.copy, &.{ from, to }, &.{}, false);
         _ = try team.run(kernels[0], &ins, @intCast(threads));
         try testing.expectEqualSlices(T, want, buffers[room..][0..room]);
@@ -122,7 +132,8 @@ test "check" {
     const c = team.contiguous(@as([]u32, &x), .f32, &.{8});
     const good = team.instruction(.copy, &.{ a, team.output(a) }, &.{}, false);
     try testing.expectEqual(null, team.check(kernels[0], &good));
-    for ([_][2]abi.Operand{ .{ a, a }, .{ a, team.output(b) }, .{ a, team.output(c) } }) |operands| {
+    const bad = [_][2]abi.Operand{ .{ a, a }, .{ a, team.output(b) }, .{ a, team.output(c) } };
+    for (bad) |operands| {
         const ins = team.instruction(.copy, &operands, &.{}, false);
         try testing.expect(team.check(kernels[0], &ins) != null);
     }

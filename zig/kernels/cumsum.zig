@@ -34,7 +34,12 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
     }
 }
 
-fn run_typed(comptime T: type, comptime Sum: type, t: *kernel.Thread, ins: *const Instruction) void {
+fn run_typed(
+    comptime T: type,
+    comptime Sum: type,
+    t: *kernel.Thread,
+    ins: *const Instruction,
+) void {
     const in = ins.operand(0);
     const d = ins.word(0);
     const n: u64 = in.dims[d];
@@ -102,7 +107,8 @@ fn cumsum_case(dims: []const u32, d: u32, exclusive: bool, reverse: bool) !void 
     for ([_]abi.Dtype{ .f32, .i32 }) |dtype| for (1..4) |threads| {
         for (0..n) |i| {
             const value: i32 = @intCast(@as(i64, @intCast(i * 7919 % 201)) - 100);
-            if (dtype == .f32) data[i] = @as(f32, @floatFromInt(value)) * 0.37 else integers[i] = @bitCast(value);
+            integers[i] = @bitCast(value);
+            if (dtype == .f32) data[i] = @as(f32, @floatFromInt(value)) * 0.37;
         }
         var operands = [_]abi.Operand{ x, y };
         for (&operands) |*o| o.dtype = dtype;
@@ -120,7 +126,10 @@ fn cumsum_case(dims: []const u32, d: u32, exclusive: bool, reverse: bool) !void 
                 @floatFromInt(@as(i32, @bitCast(integers[base + j * inner])));
             if (dtype == .f32) {
                 try testing.expectApproxEqAbs(sum, data[n + i], 1e-5 * (1 + @abs(sum)));
-            } else try testing.expectEqual(sum, @as(f64, @floatFromInt(@as(i32, @bitCast(integers[n + i])))));
+            } else {
+                const got: i32 = @bitCast(integers[n + i]);
+                try testing.expectEqual(sum, @as(f64, @floatFromInt(got)));
+            }
         }
     };
 }

@@ -80,7 +80,8 @@ test "with and without a base" {
         else
             &.{ tokens, gradient, result };
         for (1..4) |threads| {
-            const ins = team.instruction(.embedding_grad, operands, &.{@intFromBool(has_base)}, false);
+            const words = [_]u32{@intFromBool(has_base)};
+            const ins = team.instruction(.embedding_grad, operands, &words, false);
             _ = try team.run(kernels[0], &ins, @intCast(threads));
             try testing.expectEqualSlices(f32, want, out);
         }

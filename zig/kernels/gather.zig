@@ -119,7 +119,10 @@ test "check" {
     const good = Operands{ table, ids, out };
     const ins = team.instruction(.gather, &good, &.{}, false);
     try testing.expectEqual(null, team.check(kernels[0], &ins));
-    for ([_]Operands{ .{ table, ids, wide }, .{ table, floats, out }, .{ scalar, ids, out } }) |bad| {
+    const wrong = [_]Operands{
+        .{ table, ids, wide }, .{ table, floats, out }, .{ scalar, ids, out },
+    };
+    for (wrong) |bad| {
         const refused = team.instruction(.gather, &bad, &.{}, false);
         try testing.expect(team.check(kernels[0], &refused) != null);
     }

@@ -38,7 +38,8 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
             const row = at / inner;
             const row_end = @min(end, (row + 1) * inner);
             const value: u32 = @intCast(row % size);
-            const bits: u32 = if (out.dtype == .f32) @bitCast(@as(f32, @floatFromInt(value))) else value;
+            const float: f32 = @floatFromInt(value);
+            const bits: u32 = if (out.dtype == .f32) @bitCast(float) else value;
             @memset(out.ptr(u32)[at..row_end], bits);
             at = row_end;
         }
@@ -56,7 +57,8 @@ test "along each dim" {
     for ([_]u32{ 0, 1, 2 }, [_]u32{ 7200, 80, 1 }, [_]u32{ 7, 90, 80 }) |d, inner, size| {
         const ins = team.instruction(.iota, &.{out}, &.{d}, false);
         _ = try team.run(kernels[0], &ins, 2);
-        for (data, 0..) |x, i| try testing.expectEqual(@as(f32, @floatFromInt(i / inner % size)), x);
+        for (data, 0..) |x, i|
+            try testing.expectEqual(@as(f32, @floatFromInt(i / inner % size)), x);
         const integers = team.instruction(.iota, &.{whole}, &.{d}, false);
         _ = try team.run(kernels[0], &integers, 3);
         for (data, 0..) |x, i| try testing.expectEqual(i / inner % size, @as(u32, @bitCast(x)));

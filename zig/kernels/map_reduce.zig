@@ -45,11 +45,11 @@ const Plan = struct {
         var rows = true;
         for (first.dims[0..first.rank], 0..) |size, d| {
             if (is_reduced(mask, d)) {
-                length *|= size;
+                length *= size;
                 if (size != 1) columns = 1;
             } else {
-                kept *|= size;
-                columns *|= size;
+                kept *= size;
+                columns *= size;
             }
             if (size > 1) rows = is_reduced(mask, d);
         }
@@ -276,7 +276,10 @@ fn Worker(comptime kind: reduction.Kind) type {
                     const n = @min(width, plan.columns - column);
                     const slot = unit / pieces % slots;
                     const o = unit / pieces / slots;
-                    if (plan.split) w.split_columns(o, slot, column, n) else w.all_columns(o, column, n);
+                    if (plan.split)
+                        w.split_columns(o, slot, column, n)
+                    else
+                        w.all_columns(o, column, n);
                 }
             }
         }

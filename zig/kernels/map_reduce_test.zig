@@ -84,11 +84,14 @@ fn compare(case: Case, inputs: *const [2]abi.Operand, words: []const u32) !void 
     defer testing.allocator.free(results);
     for (1..4) |threads| {
         @memset(workspace, 0xffffffff);
-        const part = if (threads == 1) results[0 .. kept_count + 16] else results[kept_count + 16 ..];
+        const half = kept_count + 16;
+        const part = if (threads == 1) results[0..half] else results[half..];
         @memset(part, 0x5a5a5a5a);
         const operands = [_]abi.Operand{
-            inputs[0],                                                          inputs[1],
-            team.output(team.contiguous(part, case.dtype, kept[0..kept_rank])), team.output(team.contiguous(workspace, .u32, &.{@intCast(space)})),
+            inputs[0],
+            inputs[1],
+            team.output(team.contiguous(part, case.dtype, kept[0..kept_rank])),
+            team.output(team.contiguous(workspace, .u32, &.{@intCast(space)})),
         };
         const used: usize = if (space > 0) 4 else 3;
         const ins = team.instruction(.map_reduce, operands[0..used], words, space > 0);
@@ -222,11 +225,13 @@ test "maxima keep NaN, masks count with u32 and bool" {
     var sums: [2]u32 = undefined;
     var any: [2]u8 = undefined;
     const mask = team.contiguous(@as([]u8, &flags), .bool, &.{ 2, 32 });
-    const counted = [_]abi.Operand{ mask, team.output(team.contiguous(@as([]u32, &sums), .u32, &.{2})) };
+    const sum = team.output(team.contiguous(@as([]u32, &sums), .u32, &.{2}));
+    const counted = [_]abi.Operand{ mask, sum };
     const count = team.instruction(.map_reduce, &counted, &.{ 0, 2, 1, 1, 0, 0, 0 }, false);
     _ = try team.run(map_reduce, &count, 1);
     try testing.expectEqualSlices(u32, &.{ 1, 2 }, &sums);
-    const tested = [_]abi.Operand{ mask, team.output(team.contiguous(@as([]u8, &any), .bool, &.{2})) };
+    const flag = team.output(team.contiguous(@as([]u8, &any), .bool, &.{2}));
+    const tested = [_]abi.Operand{ mask, flag };
     const either = team.instruction(.map_reduce, &tested, &.{ 1, 2, 1, 1, 0, 0, 0 }, false);
     _ = try team.run(map_reduce, &either, 1);
     try testing.expectEqualSlices(u8, &.{ 1, 1 }, &any);

@@ -188,8 +188,21 @@ fn fill(random: std.Random, dtype: abi.Dtype, bytes: []u8) void {
 
 const buffer_bytes = 1 << 19;
 const shapes = [_][]const u32{
-    &.{},           &.{1},           &.{7},                        &.{1000},      &.{70000},        &.{ 3, 5 }, &.{ 40, 768 }, &.{ 33, 530 }, &.{ 300, 6 }, &.{ 2, 3, 4, 5 },
-    &.{ 5, 1, 64 }, &.{ 4, 3, 257 }, &.{ 2, 2, 2, 2, 2, 2, 2, 2 }, &.{ 9, 0, 4 }, &.{ 17, 31, 13 },
+    &.{},
+    &.{1},
+    &.{7},
+    &.{1000},
+    &.{70000},
+    &.{ 3, 5 },
+    &.{ 40, 768 },
+    &.{ 33, 530 },
+    &.{ 300, 6 },
+    &.{ 2, 3, 4, 5 },
+    &.{ 5, 1, 64 },
+    &.{ 4, 3, 257 },
+    &.{ 2, 2, 2, 2, 2, 2, 2, 2 },
+    &.{ 9, 0, 4 },
+    &.{ 17, 31, 13 },
 };
 
 /// Random strides: contiguous, some dims broadcast, or two dims exchanged.
@@ -363,4 +376,36 @@ test "check refuses what run could not survive" {
     }
     const ins = team.instruction(.map, &.{ x, x, y }, &good, false);
     try testing.expectEqual(null, team.check(map, &ins));
+}
+
+test "damaged programs are refused or run within bounds" {
+    var prng = std.Random.DefaultPrng.init(2);
+    const random = prng.random();
+    const bytes = 3000 * 4;
+    const memory = try testing.allocator.alignedAlloc(u8, .@"64", 4 * bytes);
+    defer testing.allocator.free(memory);
+    var ran: u32 = 0;
+    for (0..4000) |_| {
+        fill(random, .f32, memory);
+        var operands: [4]abi.Operand = undefined;
+        const dtypes = [4]abi.Dtype{ .f32, .i32, .bool, .f32 };
+        for (&operands, dtypes, 0..) |*o, dtype, i|
+            o.* = team.contiguous(memory[i * bytes ..][0..bytes], dtype, &.{ 3, 700 });
+        operands[3].output = 1;
+        var generator: Generator = .{ .random = random };
+        const words = generator.make(dtypes[0..3], dtypes[3..], random.intRangeAtMost(u32, 0, 8));
+        for (0..random.uintLessThan(usize, 3)) |_| {
+            const word = &words[random.uintLessThan(usize, words.len)];
+            word.* ^= @as(u32, 1) << random.int(u5);
+        }
+        const length = words.len - random.uintLessThan(usize, 2) * random.uintLessThan(usize, 2);
+        const ins = team.instruction(.map, &operands, words[0..length], false);
+        if (team.check(map, &ins) != null) continue;
+        ran += 1;
+        const guard = memory[3 * bytes + 4 * 3 * 700 ..];
+        @memset(guard, 0x5a);
+        _ = try team.run(map, &ins, 1);
+        for (guard) |byte| try testing.expectEqual(0x5a, byte);
+    }
+    try testing.expect(ran > 400 and ran < 3900);
 }

@@ -92,7 +92,8 @@ fn generate(to: []u32, first: u64, tail: [2]u32, key: [2]u32) void {
         const low = @as(V, @splat(@truncate(block))) +% std.simd.iota(u32, lanes);
         // `first` is a multiple of the lanes, so the low half does not wrap within a vector.
         const upper: V = @splat(@truncate(block >> 32));
-        const words = Counters(lanes).philox(.{ low, upper, @splat(tail[0]), @splat(tail[1]) }, key);
+        const counter = [4]V{ low, upper, @splat(tail[0]), @splat(tail[1]) };
+        const words = Counters(lanes).philox(counter, key);
         const even = std.simd.interlace(.{ words[0], words[2] });
         const odd = std.simd.interlace(.{ words[1], words[3] });
         const all: [4 * lanes]u32 = std.simd.interlace(.{ even, odd });
@@ -167,7 +168,8 @@ test "an element depends on step, sample and its index only" {
         @memset(data[0 .. 3 * per_sample], 0);
         _ = try team.run(kernels[0], &ins, @intCast(threads));
         try testing.expectEqual(77, data[3 * per_sample]);
-        try testing.expectEqualSlices(u32, data[0..per_sample], data[2 * per_sample ..][0..per_sample]);
+        const last = data[2 * per_sample ..][0..per_sample];
+        try testing.expectEqualSlices(u32, data[0..per_sample], last);
         var ones: u64 = 0;
         for (data[0 .. 2 * per_sample], 0..) |word, i| {
             const e: u32 = @intCast(i % per_sample);

@@ -116,7 +116,8 @@ test "check" {
     const updates = team.contiguous(@as([]f32, &data), .f32, &.{ 3, 4 });
     const more = team.contiguous(@as([]f32, &data), .f32, &.{ 4, 4 });
     const Operands = [4]abi.Operand;
-    const good = team.instruction(.scatter_add, &Operands{ base, ids, updates, team.output(base) }, &.{}, false);
+    const fine = Operands{ base, ids, updates, team.output(base) };
+    const good = team.instruction(.scatter_add, &fine, &.{}, false);
     try testing.expectEqual(null, team.check(kernels[0], &good));
     for ([_]Operands{
         .{ base, ids, more, team.output(base) },
