@@ -85,6 +85,10 @@ const cases = usable.flatMap((level) =>
   ),
 );
 
+test("the library has a level for this machine", () => {
+  expect(usable.length).toBeGreaterThan(0);
+});
+
 describe.each(cases)("%s %s %s", (level, name, precision) => {
   const bounds = BOUNDS[precision];
 
