@@ -10,7 +10,7 @@ import { assert } from "../../src/util/errors.ts";
 import { elementCount } from "../../src/util/shapes.ts";
 
 /** The stored form of the values: bf16 as its 16 bits. */
-function pack({ data, dtype }: RefTensor): ArrayBufferView {
+export function pack({ data, dtype }: RefTensor): ArrayBufferView {
   switch (dtype) {
     case "f32":
       return Float32Array.from(data);
@@ -25,7 +25,7 @@ function pack({ data, dtype }: RefTensor): ArrayBufferView {
   }
 }
 
-function unpack(bytes: Uint8Array, { shape, dtype }: HostSlot): RefTensor {
+export function unpack(bytes: Uint8Array, { shape, dtype }: HostSlot): RefTensor {
   const { buffer } = bytes.slice();
   switch (dtype) {
     case "f32":
