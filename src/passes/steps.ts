@@ -200,12 +200,20 @@ export class StepBuilder {
     assert(target !== undefined, "every concat has a place");
     const types = node.inputs.map((input) => typeOf(this.node(input)));
     partViews(target.view, node, types).forEach((view, i) => {
-      const input = node.inputs[i] ?? 0;
-      const from = this.resolve(input);
-      const there = from.storage === target.storage && sameView(from.view, view);
-      if (!there) this.copy(id, node, from, { storage: target.storage, view });
+      this.moveTo({ storage: target.storage, view }, node.inputs[i] ?? 0, id, node);
     });
     return target;
+  }
+
+  /** Brings the value of `input` to `to`, unless it is there. */
+  private moveTo(to: Ref, input: Id, id: Id, node: Node): void {
+    const source = this.node(input);
+    if (source.op === "const" && isContiguous(to.view)) {
+      this.fillAt(id, node, to, Number(source.attrs.value));
+      return;
+    }
+    const from = this.resolve(input);
+    if (from.storage !== to.storage || !sameView(from.view, to.view)) this.copy(id, node, from, to);
   }
 
   /** Zeros, then the operand on top. */
@@ -216,7 +224,7 @@ export class StepBuilder {
     const target = this.fill(id, node, typeOf(node), 0);
     const limits = low.map((start, dim) => start + (shape[dim] ?? 0));
     const view = sliceView(target.view, low, limits);
-    this.copy(id, node, this.resolve(source), { storage: target.storage, view });
+    this.moveTo({ storage: target.storage, view }, source, id, node);
     return target;
   }
 
@@ -225,21 +233,25 @@ export class StepBuilder {
     const pending = this.graph.outputs.flatMap((output) => {
       const { alias, name, node } = output;
       const storage = alias === undefined ? this.storages.output(name) : this.storages.state(alias);
-      const from = this.resolve(node);
       const view = wholeView(typeOf(this.node(node)));
-      const there = from.storage === storage && sameView(from.view, view);
+      const from = this.node(node).op === "const" ? null : this.resolve(node);
+      const there = from?.storage === storage && sameView(from.view, view);
       return there ? [] : [{ id: node, from, to: { storage, view } }];
     });
     const overwritten = new Set(pending.map(({ to }) => to.storage));
-    const safe = pending.map(({ id, from, to }) => {
-      if (!overwritten.has(from.storage)) return { id, from, to };
+    const saved = pending.map(({ id, from }): Ref | null => {
+      if (from === null || !overwritten.has(from.storage)) return from;
       const node = this.node(id);
       const storage = this.storages.arena(node, viewBytes(from.view), "copy");
-      const saved = { storage, view: wholeView(from.view) };
-      this.copy(id, node, from, saved);
-      return { id, from: saved, to };
+      const to = { storage, view: wholeView(from.view) };
+      this.copy(id, node, from, to);
+      return to;
     });
-    for (const { id, from, to } of safe) this.copy(id, this.node(id), from, to);
+    pending.forEach(({ id, to }, i) => {
+      const from = saved[i] ?? null;
+      if (from === null) this.moveTo(to, id, id, this.node(id));
+      else this.copy(id, this.node(id), from, to);
+    });
   }
 }
 
