@@ -13,12 +13,20 @@ interface Entry {
 
 /** In the order of the help text. A command's file is read only when it is called. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  jobs: { summary: "what can be configured", load: () => import("./jobs.ts") },
+  configure: {
+    summary: "write a job's complete configuration",
+    load: () => import("./configure.ts"),
+  },
   run: { summary: "train from a configuration", load: () => import("./run.ts") },
   plan: {
     summary: "parameters, FLOPs and exact memory, before running",
     load: () => import("./plan.ts"),
   },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
+  runs: { summary: "the runs under a root", load: () => import("./runs.ts") },
+  show: { summary: "one run in detail, or how two differ", load: () => import("./show.ts") },
+  plot: { summary: "loss curves of runs", load: () => import("./plot.ts") },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
 };
 

@@ -1,0 +1,51 @@
+/** @file What a run directory tells about its run, for `runs` and `show`. */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { readMetrics } from "../train/metrics_reader.ts";
+
+export interface RunSummary {
+  readonly run: string;
+  readonly directory: string;
+  readonly job: string;
+  readonly state: "finished" | "running" | "unknown";
+  readonly step: number;
+  readonly tokens: number;
+  readonly loss: number | null;
+  readonly val_loss: number | null;
+  readonly val_bits_per_byte: number | null;
+  readonly tokens_per_s: number | null;
+  readonly elapsed_s: number;
+}
+
+/** A heartbeat younger than this means that the run goes on. */
+const ALIVE_S = 60;
+
+function stateOf(directory: string): RunSummary["state"] {
+  if (existsSync(join(directory, "model.safetensors"))) return "finished";
+  const metrics = join(directory, "metrics.jsonl");
+  if (!existsSync(metrics)) return "unknown";
+  return (Date.now() - statSync(metrics).mtimeMs) / 1e3 < ALIVE_S ? "running" : "unknown";
+}
+
+export function runSummary(directory: string, run: string): RunSummary {
+  const description = join(directory, "run.json");
+  const job = existsSync(description)
+    ? String(JSON.parse(readFileSync(description, "utf8")).job ?? "")
+    : "";
+  const metrics = readMetrics(join(directory, "metrics.jsonl"));
+  const last = metrics.at(-1);
+  const validated = metrics.findLast(({ val_loss }) => val_loss !== undefined);
+  return {
+    run,
+    directory,
+    job,
+    state: stateOf(directory),
+    step: last?.step ?? 0,
+    tokens: last?.tokens ?? 0,
+    loss: last?.loss ?? null,
+    val_loss: validated?.val_loss ?? null,
+    val_bits_per_byte: validated?.val_bits_per_byte ?? null,
+    tokens_per_s: last?.tokens_per_s ?? null,
+    elapsed_s: last?.elapsed_s ?? 0,
+  };
+}

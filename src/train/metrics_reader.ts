@@ -1,0 +1,50 @@
+/**
+ * @file Reads metrics.jsonl while it may still be written. A crash can leave steps twice and a torn last line: the last
+ * attempt of a step counts, a torn tail is left for the next read.
+ */
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { DataError } from "../util/errors.ts";
+import { parseMetricsLine, type StepMetrics } from "./metrics.ts";
+
+const BLOCK_BYTES = 1 << 20;
+
+/** Whole lines of a file, without reading it into memory at once. The tail without a line end is dropped. */
+function* wholeLines(path: string): Generator<string> {
+  const file = openSync(path, "r");
+  try {
+    const block = new Uint8Array(BLOCK_BYTES);
+    const decoder = new TextDecoder();
+    let rest = "";
+    for (;;) {
+      const count = readSync(file, block, 0, BLOCK_BYTES, null);
+      if (count === 0) return;
+      const parts = (rest + decoder.decode(block.subarray(0, count), { stream: true })).split("\n");
+      rest = parts.pop() ?? "";
+      yield* parts;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Metrics by step, ascending. Throws DataError with file and line where a whole line is no metrics object. */
+export function readMetrics(path: string): StepMetrics[] {
+  if (!existsSync(path)) return [];
+  const bySteps = new Map<number, StepMetrics>();
+  let line = 0;
+  for (const text of wholeLines(path)) {
+    line++;
+    if (text === "") continue;
+    let metrics: StepMetrics;
+    try {
+      metrics = parseMetricsLine(text);
+      if (!Number.isSafeInteger(metrics.step)) throw new Error("no step");
+    } catch {
+      throw new DataError(`expected a metrics object, got ${text.slice(0, 60)}`, {
+        place: { path, line },
+      });
+    }
+    bySteps.set(metrics.step, metrics);
+  }
+  return [...bySteps.values()].sort((a, b) => a.step - b.step);
+}
