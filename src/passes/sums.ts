@@ -29,6 +29,8 @@ class SumFolder {
   private readonly graph: Graph;
   private readonly edit: Edit;
   private readonly consumers: Consumers;
+  /** Positions of sums that this pass made. */
+  private readonly positions = new Map<Id, number>();
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -135,6 +137,18 @@ class SumFolder {
     const folded = this.fold(base, term, site);
     if (folded !== null) return folded;
     const types = [this.edit.type(this.edit.resolve(term))];
-    return this.edit.add({ ...site.node, op: "add", inputs: [base, term], attrs: {}, types });
+    const node = { ...site.node, op: "add", inputs: [base, term], attrs: {}, types };
+    const position = Math.max(this.positionOf(base), this.positionOf(term)) + 1;
+    if (position > site.id) return this.edit.add(node);
+    const id = this.edit.addAt(position, node);
+    this.positions.set(id, position);
+    return id;
+  }
+
+  /** Where a value is made; state is there from the start. */
+  private positionOf(id: Id): number {
+    if (this.isState(id)) return -1;
+    const resolved = this.edit.resolve(id);
+    return this.positions.get(resolved) ?? resolved;
   }
 }
