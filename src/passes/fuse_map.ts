@@ -47,8 +47,8 @@ function hoist(graph: Graph, edit: Edit, grouping: Grouping, group: Group): void
   edit.redirect(group.seed, edit.addAt(latest + 1, edit.node(group.seed)));
 }
 
-function build(edit: Edit, group: Group): MapBuilder {
-  const builder = new MapBuilder((id) => edit.node(id));
+function build(edit: Edit, group: Group, needsInput = false): MapBuilder {
+  const builder = new MapBuilder((id) => edit.node(id), needsInput);
   const members = group.members.toSorted((a, b) => a - b);
   for (const id of members) builder.member(id);
   return builder;
@@ -81,7 +81,9 @@ function writeReduce(edit: Edit, group: Group): void {
   const { kind, dims } = node.attrs as ReduceAttrs;
   const operand: Id = node.inputs[0] ?? 0;
   const { shape, dtype } = edit.type(operand);
-  const builder = build(edit, group);
+  // The kernel takes its extent from an input, so a sum of constants alone reads one of them.
+  const fromInputs = build(edit, group);
+  const builder = fromInputs.inputs.length > 0 ? fromInputs : build(edit, group, true);
   const plain = group.members.length === 0;
   const code = plain ? { constants: [], code: [], results: [0] } : builder.finish([operand]);
   const inputs = plain ? [operand] : builder.inputs;

@@ -35,9 +35,12 @@ export class MapBuilder {
   /** Register of a value as other instructions read it, where rounding makes a difference. */
   private readonly rounded = new Map<Id, number>();
   private readonly nodeOf: NodeOf;
+  private readonly needsInput: boolean;
 
-  constructor(nodeOf: NodeOf) {
+  /** With `needsInput` the first constant is an input where nothing else is. */
+  constructor(nodeOf: NodeOf, needsInput = false) {
     this.nodeOf = nodeOf;
+    this.needsInput = needsInput;
   }
 
   /** Adds a node after all members that it reads. */
@@ -74,7 +77,8 @@ export class MapBuilder {
     const node = this.nodeOf(id);
     const member = this.registers.get(id);
     if (member === undefined) {
-      if (node.op === "const") return this.constant(dtypeOf(node), Number(node.attrs.value));
+      const immediate = node.op === "const" && !(this.needsInput && this.inputs.length === 0);
+      if (immediate) return this.constant(dtypeOf(node), Number(node.attrs.value));
       this.inputs.push(id);
       this.registers.set(id, this.inputs.length - 1);
       this.rounded.set(id, this.inputs.length - 1);

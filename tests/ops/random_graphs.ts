@@ -1,4 +1,5 @@
-/** @file Random graphs of primitives: chains that share values, views of views, and several outputs. */
+/** @file Random graphs of primitives: chains that share values, views of views, and several outputs, and gradients. */
+import { grad } from "../../src/autodiff/grad.ts";
 import type { Graph, Id } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { at } from "../../src/ops/check.ts";
@@ -114,5 +115,10 @@ export function randomGraph(seed: number): Graph {
     ...Array.from({ length: 3 }, () => draw(values.length)),
   ]);
   for (const i of results) b.output(`${i}`, at(values, i));
+  const last = at(values, values.length - 1);
+  const dims = shapeOf(b, last).map((_, d) => d);
+  grad(b, reduce(b, last, "sum", dims), [0, 1]).forEach((id, i) => {
+    b.output(`gradient ${i}`, id);
+  });
   return b.finish();
 }
