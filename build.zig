@@ -15,7 +15,7 @@ const platform = "x86_64-linux-gnu.2.28";
 
 pub fn build(b: *std.Build) void {
     const kernel_mode = b.option(
-        std.builtin.OptimizeMode,
+        Mode,
         "kernels",
         "optimize mode of the kernels (default ReleaseFast)",
     ) orelse .ReleaseFast;
@@ -48,7 +48,9 @@ pub fn build(b: *std.Build) void {
     add_tests(b);
 }
 
-fn level_object(b: *std.Build, level: Level, mode: std.builtin.OptimizeMode) *std.Build.Step.Compile {
+const Mode = std.builtin.OptimizeMode;
+
+fn level_object(b: *std.Build, level: Level, mode: Mode) *std.Build.Step.Compile {
     const options = b.addOptions();
     options.addOption([]const u8, "name", level.name);
     const module = b.createModule(.{
@@ -91,8 +93,10 @@ fn add_tests(b: *std.Build) void {
 }
 
 fn target(b: *std.Build, features: []const u8) std.Build.ResolvedTarget {
-    const query = std.Target.Query.parse(.{ .arch_os_abi = platform, .cpu_features = features }) catch
-        @panic("the target triple is a constant of this file");
+    const query = std.Target.Query.parse(.{
+        .arch_os_abi = platform,
+        .cpu_features = features,
+    }) catch @panic("the target triple is a constant of this file");
     return b.resolveTargetQuery(query);
 }
 

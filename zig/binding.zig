@@ -42,7 +42,7 @@ pub fn bind(handle: i64, index: i64, slot: i64, buffer_handle: i64) Error!void {
     const loaded = try idle(handle);
     const program = loaded.program;
     if (index < 0 or index >= program.buffers.len)
-        return failure.raise(error.InvalidArgument, "buffer {d} of {d}", .{ index, program.buffers.len });
+        return failure.raise(error.InvalidArgument, "no buffer {d}", .{index});
     if (slot < 0 or slot > 2) return failure.raise(error.InvalidArgument, "slot {d}", .{slot});
     const i: usize = @intCast(index);
     const buffer = try Buffer.get(buffer_handle);
@@ -58,11 +58,13 @@ pub fn bind(handle: i64, index: i64, slot: i64, buffer_handle: i64) Error!void {
     const last: usize = if (slot == 0) 0 else 1;
     for (first..last + 1) |s| {
         // Two program buffers in one place would undo what `load` has checked about overlaps.
-        for (program.bindings[s], 0..) |other, j| if (other == buffer_handle and j != i) return failure.raise(
-            error.InvalidArgument,
-            "program {s}: one buffer cannot be both {s} and {s}",
-            .{ program.name, declared.name, program.buffers[j].name },
-        );
+        for (program.bindings[s], 0..) |other, j| {
+            if (other == buffer_handle and j != i) return failure.raise(
+                error.InvalidArgument,
+                "program {s}: one buffer cannot be both {s} and {s}",
+                .{ program.name, declared.name, program.buffers[j].name },
+            );
+        }
     }
     for (first..last + 1) |s| {
         program.bindings[s][i] = buffer_handle;

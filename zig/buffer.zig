@@ -56,13 +56,12 @@ pub const Buffer = struct {
     /// Bytes `offset .. offset + bytes` of an idle buffer.
     fn range(handle: i64, offset: i64, bytes: i64) Error![]u8 {
         const buffer = try idle(handle);
-        const size = buffer.block.bytes;
-        if (offset < 0 or bytes < 0 or offset > size or @as(u64, @intCast(bytes)) > size - @as(u64, @intCast(offset)))
-            return failure.raise(
-                error.InvalidArgument,
-                "{d} bytes at offset {d} lie outside a buffer of {d} bytes",
-                .{ bytes, offset, size },
-            );
+        const size: i64 = @intCast(buffer.block.bytes);
+        if (offset < 0 or bytes < 0 or offset > size or bytes > size - offset) return failure.raise(
+            error.InvalidArgument,
+            "{d} bytes at offset {d} lie outside a buffer of {d} bytes",
+            .{ bytes, offset, size },
+        );
         return buffer.block.data[@intCast(offset)..][0..@intCast(bytes)];
     }
 };

@@ -57,8 +57,10 @@ fn inspect(group: []const u8, hierarchy: Hierarchy, found: *Limits) void {
         }, found),
         .v1_cpu => {
             var buffer: [64]u8 = undefined;
-            const quota = number(read(group, "/cpu", "cpu.cfs_quota_us", &buffer) orelse return) orelse return;
-            cpu(quota, number(read(group, "/cpu", "cpu.cfs_period_us", &buffer) orelse return) orelse return, found);
+            const quota = read(group, "/cpu", "cpu.cfs_quota_us", &buffer) orelse return;
+            const quota_us = number(quota) orelse return;
+            const period = read(group, "/cpu", "cpu.cfs_period_us", &buffer) orelse return;
+            cpu(quota_us, number(period) orelse return, found);
         },
     }
 }
@@ -70,20 +72,25 @@ fn memory(group: []const u8, mount: []const u8, names: [3][]const u8, found: *Li
     if (max >= 1 << 62) return;
     const used = number(read(group, mount, names[1], &buffer) orelse return) orelse return;
     // Cached file pages are given back under pressure.
-    const cached = if (read(group, mount, "memory.stat", &buffer)) |text| field(text, names[2]) orelse 0 else 0;
+    const cached = if (read(group, mount, "memory.stat", &buffer)) |text|
+        field(text, names[2]) orelse 0
+    else
+        0;
     const left = max -| (used -| cached);
     found.memory_bytes = @min(left, found.memory_bytes orelse left);
 }
 
 fn cpu(quota_us: u64, period_us: u64, found: *Limits) void {
     if (quota_us == 0 or period_us == 0) return;
-    const cpus: u32 = @intCast(@min(1 << 16, std.math.divCeil(u64, quota_us, period_us) catch return));
+    const rounded_up = std.math.divCeil(u64, quota_us, period_us) catch return;
+    const cpus: u32 = @intCast(@min(1 << 16, rounded_up));
     found.cpus = @min(cpus, found.cpus orelse cpus);
 }
 
 fn read(group: []const u8, mount: []const u8, name: []const u8, buffer: []u8) ?[]const u8 {
     var path: [1024]u8 = undefined;
-    const text = std.fmt.bufPrintZ(&path, "/sys/fs/cgroup{s}{s}/{s}", .{ mount, group, name }) catch return null;
+    const parts = .{ mount, group, name };
+    const text = std.fmt.bufPrintZ(&path, "/sys/fs/cgroup{s}{s}/{s}", parts) catch return null;
     return file.read_small(text, buffer);
 }
 

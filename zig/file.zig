@@ -10,7 +10,8 @@ pub const Path = struct {
     bytes: usize,
 
     pub fn init(name: []const u8) Error!Path {
-        if (name.len == 0 or name.len >= linux.PATH_MAX or std.mem.indexOfScalar(u8, name, 0) != null)
+        const whole = std.mem.indexOfScalar(u8, name, 0) == null;
+        if (name.len == 0 or name.len >= linux.PATH_MAX or !whole)
             return failure.raise(error.InvalidArgument, "a path of {d} bytes cannot be opened", .{name.len});
         var path: Path = .{ .buffer = undefined, .bytes = name.len };
         @memcpy(path.buffer[0..name.len], name);
@@ -34,7 +35,8 @@ pub const Path = struct {
     }
 
     fn failed(path: *const Path, what: []const u8, e: linux.E) Error {
-        return failure.raise(error.IoFailed, "cannot {s} {s}: {s}", .{ what, path.text(), @tagName(e) });
+        const parts = .{ what, path.text(), @tagName(e) };
+        return failure.raise(error.IoFailed, "cannot {s} {s}: {s}", parts);
     }
 };
 

@@ -29,7 +29,8 @@ pub fn add(kind: Kind, pointer: *anyopaque) Error!i64 {
         index = first_free - 1;
         first_free = entries[index].next_free;
     } else {
-        if (used == capacity) return failure.raise(error.OutOfMemory, "more than {d} handles", .{capacity});
+        if (used == capacity)
+            return failure.raise(error.OutOfMemory, "more than {d} handles", .{capacity});
         used += 1;
     }
     const entry = &entries[index];
@@ -62,8 +63,9 @@ pub fn next(comptime T: type, kind: Kind, cursor: *u32) ?struct { handle: i64, p
     while (cursor.* < used) {
         const index = cursor.*;
         cursor.* += 1;
-        if (entries[index].kind == kind)
-            return .{ .handle = handle_of(index), .pointer = @ptrCast(@alignCast(entries[index].pointer.?)) };
+        if (entries[index].kind != kind) continue;
+        const pointer: *T = @ptrCast(@alignCast(entries[index].pointer.?));
+        return .{ .handle = handle_of(index), .pointer = pointer };
     }
     return null;
 }

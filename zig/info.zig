@@ -32,7 +32,12 @@ fn fnv(start: u32, text: []const u8) u32 {
 }
 
 /// Writes a text that `function` makes into `capacity` bytes, cut where it does not fit. Returns its full length.
-pub fn give(text: ?[*]u8, capacity: i64, comptime function: anytype, args: anytype) failure.Error!i64 {
+pub fn give(
+    text: ?[*]u8,
+    capacity: i64,
+    comptime function: anytype,
+    args: anytype,
+) failure.Error!i64 {
     var whole: Writer.Allocating = .init(std.heap.c_allocator);
     defer whole.deinit();
     @call(.auto, function, .{&whole.writer} ++ args) catch
@@ -52,7 +57,8 @@ fn field(json: *Json, name: []const u8, value: anytype) Writer.Error!void {
 
 fn numbers(json: *Json, comptime Enum: type) Writer.Error!void {
     try json.beginObject();
-    inline for (@typeInfo(Enum).@"enum".fields) |each| try field(json, each.name, @as(u32, each.value));
+    inline for (@typeInfo(Enum).@"enum".fields) |each|
+        try field(json, each.name, @as(u32, each.value));
     try json.endObject();
 }
 
@@ -73,7 +79,9 @@ pub fn manifest(writer: *Writer) Writer.Error!void {
     try json.endObject();
     try json.objectField("levels");
     try json.beginArray();
-    for (std.enums.values(cpuid.Level)) |level| if (opening.is_built(level)) try json.write(@tagName(level));
+    for (std.enums.values(cpuid.Level)) |level| {
+        if (opening.is_built(level)) try json.write(@tagName(level));
+    }
     try json.endArray();
     try field(&json, "cpu_level", @tagName(cpuid.detect().level()));
     var brand: [48]u8 = undefined;

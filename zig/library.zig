@@ -120,7 +120,13 @@ export fn theseus_buffer_fill(buffer: i64, offset: i64, bytes: i64, byte: i64) i
     return done(buffers.fill(buffer, offset, bytes, @truncate(@as(u64, @bitCast(byte)))));
 }
 
-export fn theseus_buffer_copy(to: i64, to_offset: i64, from: i64, from_offset: i64, bytes: i64) i64 {
+export fn theseus_buffer_copy(
+    to: i64,
+    to_offset: i64,
+    from: i64,
+    from_offset: i64,
+    bytes: i64,
+) i64 {
     enter();
     defer leave();
     return done(buffers.copy(to, to_offset, from, from_offset, bytes));
@@ -226,7 +232,8 @@ fn say_and_abort(message: []const u8, _: ?usize) noreturn {
     writer.writeAll("theseus: panic") catch {};
     if (pool.current_job) |job| if (pool.current_instruction) |instruction| {
         const name = @tagName(instruction.opcode);
-        writer.print(" in program {s}, node {d}, kernel {s}", .{ job.name, instruction.node, name }) catch {};
+        const place = .{ job.name, instruction.node, name };
+        writer.print(" in program {s}, node {d}, kernel {s}", place) catch {};
     };
     writer.print(": {s}\n", .{message}) catch {};
     const line = writer.buffered();

@@ -34,7 +34,9 @@ pub const Block = struct {
 pub fn allocate(bytes: u64, guarded: bool) ?Block {
     if (guarded) return allocate_guarded(bytes);
     if (bytes >= mapping_bytes_min) return allocate_mapping(bytes);
-    const data = std.heap.c_allocator.alignedAlloc(u8, .fromByteUnits(alignment), padded(bytes)) catch return null;
+    const align_to = comptime std.mem.Alignment.fromByteUnits(alignment);
+    const size = padded(bytes);
+    const data = std.heap.c_allocator.alignedAlloc(u8, align_to, size) catch return null;
     @memset(data, 0);
     return .{ .data = data.ptr, .bytes = bytes };
 }
@@ -52,7 +54,8 @@ fn allocate_mapping(bytes: u64) ?Block {
     // Huge pages need an aligned start: map too much, give back both ends.
     const slack: u64 = if (size >= huge_page) huge_page else 0;
     const whole = map(size + slack) orelse return null;
-    const skip = if (slack > 0) round_up(@intFromPtr(whole.ptr), huge_page) - @intFromPtr(whole.ptr) else 0;
+    const address = @intFromPtr(whole.ptr);
+    const skip = if (slack > 0) round_up(address, huge_page) - address else 0;
     if (skip > 0) _ = linux.munmap(whole.ptr, skip);
     if (slack > skip) _ = linux.munmap(whole.ptr + skip + size, slack - skip);
     const start: [*]align(page) u8 = @alignCast(whole.ptr + skip);
@@ -75,7 +78,8 @@ fn allocate_guarded(bytes: u64) ?Block {
 
 fn map(bytes: u64) ?[]align(page) u8 {
     const access: linux.PROT = .{ .READ = true, .WRITE = true };
-    const rc = linux.mmap(null, bytes, access, .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true }, -1, 0);
+    const flags: linux.MAP = .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true };
+    const rc = linux.mmap(null, bytes, access, flags, -1, 0);
     if (linux.errno(rc) != .SUCCESS) return null;
     return @as([*]align(page) u8, @ptrFromInt(rc))[0..bytes];
 }

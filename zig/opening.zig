@@ -49,7 +49,8 @@ pub fn open(threads: i64, level: i64, guarded: bool) Error!i64 {
 pub fn close(handle: i64) Error!void {
     const device = try handles.get(Device, .device, handle);
     var cursor: u32 = 0;
-    _ = device.wait(device.submitted, -1) catch {}; // Whoever waited for that run has heard of its failure.
+    // Whoever waited for that run has heard of its failure.
+    _ = device.wait(device.submitted, -1) catch {};
     while (handles.next(binding.Loaded, .program, &cursor)) |each| {
         if (each.pointer.device == device) try binding.free(each.handle);
     }

@@ -89,7 +89,12 @@ pub const Program = struct {
         program.stale[slot] = false;
     }
 
-    pub fn place(program: *const Program, instruction: u32, position: u64, value: i64) failure.Place {
+    pub fn place(
+        program: *const Program,
+        instruction: u32,
+        position: u64,
+        value: i64,
+    ) failure.Place {
         const ins = &program.instructions[0][instruction];
         return .{
             .program = program.name,
@@ -183,7 +188,12 @@ pub const Program = struct {
     }
 
     /// What concerns the operands together; the last word is the kernel's.
-    fn check_instruction(program: *Program, index: u32, entry: *const kernel.Kernel, first: u32) Error!void {
+    fn check_instruction(
+        program: *Program,
+        index: u32,
+        entry: *const kernel.Kernel,
+        first: u32,
+    ) Error!void {
         const ins = &program.instructions[0][index];
         const name = @tagName(ins.opcode);
         const operands = ins.operands[0..ins.operand_count];
@@ -193,7 +203,9 @@ pub const Program = struct {
         }
         if (ins.has_workspace == 1) {
             const last = ins.workspace();
-            if (last.output == 0 or last.dtype != .u32 or !last.is_contiguous() or program.buffers[last.buffer].kind != .arena)
+            const kind = program.buffers[last.buffer].kind;
+            const sound = last.output == 1 and last.dtype == .u32 and last.is_contiguous();
+            if (!sound or kind != .arena)
                 return bad("instruction {d} ({s}) has a malformed workspace", .{ index, name });
         }
         const declared = result_count(ins) orelse
@@ -230,12 +242,14 @@ pub const Program = struct {
 
     fn read_operand(program: *Program, layout: *const wire.Layout, k: u32) Error!void {
         const source = wire.item(wire.Operand, layout.operands, k);
-        if (source.buffer >= program.buffers.len) return bad("buffer {d} does not exist", .{source.buffer});
+        if (source.buffer >= program.buffers.len)
+            return bad("buffer {d} does not exist", .{source.buffer});
         const buffer = &program.buffers[source.buffer];
         const dtype = try read_dtype(source.dtype);
         const count = try element_count(source.rank, &source.dims);
         if (source.output > 1 or source.reserved != 0) return bad("malformed flags", .{});
-        if (source.output == 1 and buffer.kind == .input) return bad("writes to the input buffer", .{});
+        if (source.output == 1 and buffer.kind == .input)
+            return bad("writes to the input buffer", .{});
         const size = abi.dtype_bytes(dtype);
         if (source.offset % size != 0) return bad("offset {d} is not aligned", .{source.offset});
 
@@ -247,9 +261,11 @@ pub const Program = struct {
                 continue;
             }
             if (stride > wire.buffer_bytes_max) return bad("stride {d}", .{stride});
-            if (source.output == 1 and dim > 1 and stride == 0) return bad("a result repeats elements", .{});
+            if (source.output == 1 and dim > 1 and stride == 0)
+                return bad("a result repeats elements", .{});
             // dim < 2^32 and stride <= 2^46: the product may pass 2^64.
-            const reach = std.math.mul(u64, dim - 1, stride) catch return bad("reaches too far", .{});
+            const reach = std.math.mul(u64, dim - 1, stride) catch
+                return bad("reaches too far", .{});
             last = std.math.add(u64, last, reach) catch return bad("reaches too far", .{});
         }
         const room = if (buffer.bytes > source.offset) (buffer.bytes - source.offset) / size else 0;
@@ -275,7 +291,11 @@ pub const Program = struct {
         };
     }
 
-    fn copy_text(program: *Program, layout: *const wire.Layout, range: wire.Range) Error![]const u8 {
+    fn copy_text(
+        program: *Program,
+        layout: *const wire.Layout,
+        range: wire.Range,
+    ) Error![]const u8 {
         const text = try layout.text_of(range);
         return program.arena.allocator().dupe(u8, text) catch return out_of_memory();
     }
@@ -352,18 +372,17 @@ fn explain_operand(e: Error, index: u32, name: []const u8, operand: usize) Error
 fn result_count(ins: *const abi.Instruction) ?u64 {
     return switch (ins.opcode) {
         .map => if (ins.word_count >= 2) ins.word(1) else null,
-        .matmul => if (ins.word_count < 1)
+        .matmul => if (ins.word_count == 0)
             null
-        else if (ins.word(0) & abi.MatmulFlag.save_aux != 0) 2 else 1,
-        .layer_norm_grad => if (ins.word_count < 1)
-            null
-        else if (ins.word(0) != 0) 3 else 2,
+        else
+            1 + @popCount(ins.word(0) & abi.MatmulFlag.save_aux),
+        .layer_norm_grad => if (ins.word_count == 0) null else if (ins.word(0) != 0) 3 else 2,
         .cross_entropy, .rms_norm, .rms_norm_grad, .linear_cross_entropy, .attention => 2,
         .layer_norm, .attention_grad, .adamw => 3,
         .linear_cross_entropy_grad => 4,
-        .map_reduce, .copy, .fill, .iota, .random_bits, .cumsum, .argmax, .gather, .scatter_add => 1,
-        .dynamic_slice, .dynamic_update, .softmax, .softmax_grad, .cross_entropy_grad, .rope => 1,
-        .embedding, .embedding_grad, .grad_norm, .random_normal => 1,
+        .map_reduce, .copy, .fill, .iota, .random_bits, .random_normal, .cumsum, .argmax => 1,
+        .gather, .scatter_add, .dynamic_slice, .dynamic_update, .softmax, .softmax_grad => 1,
+        .cross_entropy_grad, .rope, .embedding, .embedding_grad, .grad_norm => 1,
     };
 }
 

@@ -75,7 +75,7 @@ pub const Device = struct {
         };
         const count = options.threads;
         device.pool.start(device.states[0..count], device.workers[0 .. count - 1]) catch |e|
-            return failure.raise(error.OutOfMemory, "cannot start {d} threads: {s}", .{ count, @errorName(e) });
+            return failure.raise(error.OutOfMemory, "cannot start threads: {s}", .{@errorName(e)});
         errdefer device.pool.stop();
         device.submitter = std.Thread.spawn(.{}, serve, .{device}) catch |e|
             return failure.raise(error.OutOfMemory, "cannot start a thread: {s}", .{@errorName(e)});
@@ -122,8 +122,9 @@ pub const Device = struct {
     /// As `poll`, but waits up to `timeout_ms` (for ever when negative).
     pub fn wait(device: *Device, ticket: u64, timeout_ms: i64) Error!i64 {
         try device.check_ticket(ticket);
-        const limit_ns: ?u64 = if (timeout_ms < 0) null else @as(u64, @intCast(timeout_ms)) *| std.time.ns_per_ms;
-        return if (device.wait_until(ticket, limit_ns)) device.outcome(ticket) else 0;
+        const limit_ns = @as(u64, @intCast(@max(0, timeout_ms))) *| std.time.ns_per_ms;
+        const limit: ?u64 = if (timeout_ms < 0) null else limit_ns;
+        return if (device.wait_until(ticket, limit)) device.outcome(ticket) else 0;
     }
 
     /// The runs that are submitted and not completed, in a program or buffer that must not change meanwhile.
@@ -131,7 +132,8 @@ pub const Device = struct {
         const completed = @atomicLoad(u64, &device.completed, .acquire);
         for (completed + 1..device.submitted + 1) |ticket| {
             const run = device.queue[ticket % queue_max];
-            if (std.mem.indexOfScalar(i64, run.program.bindings[run.slot], buffer) != null) return true;
+            const bound = run.program.bindings[run.slot];
+            if (std.mem.indexOfScalar(i64, bound, buffer) != null) return true;
         }
         return false;
     }

@@ -180,7 +180,8 @@ test "a header alone is the empty program; any other length is refused" {
     const layout = try Layout.read(&bytes);
     try std.testing.expectEqual(0, layout.text.len);
     try std.testing.expectError(error.InvalidProgram, Layout.read(bytes[0..55]));
-    try std.testing.expectError(error.InvalidProgram, layout.text_of(.{ .offset = 0xffff_ffff, .bytes = 0xffff_ffff }));
+    const far: Range = .{ .offset = 0xffff_ffff, .bytes = 0xffff_ffff };
+    try std.testing.expectError(error.InvalidProgram, layout.text_of(far));
     header.operand_count = operands_max;
     try std.testing.expectError(error.InvalidProgram, Layout.read(&std.mem.toBytes(header)));
 }

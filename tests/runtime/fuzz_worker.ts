@@ -139,8 +139,10 @@ function damage(source: { bytes: Uint8Array; program: Program }, random: Random)
       return Uint8Array.from({ length: random.below(400) }, () => random.below(256));
     case 4:
     case 5:
-    case 6:
       return editFields(bytes, random);
+    case 6:
+      // Whole, so that the kernels meet odd data.
+      return bytes;
     default:
       return editProgram(source.program, random);
   }

@@ -31,10 +31,11 @@ pub const Features = struct {
     saves_avx512: bool = false,
 
     pub fn level(f: Features) Level {
-        const v3 = f.avx and f.avx2 and f.fma and f.f16c and f.bmi1 and f.bmi2 and f.movbe and f.lzcnt and
-            f.saves_avx;
+        const v3 = f.avx and f.avx2 and f.fma and f.f16c and f.bmi1 and f.bmi2 and f.movbe and
+            f.lzcnt and f.saves_avx;
         if (!v3) return .none;
-        const v4 = f.avx512f and f.avx512dq and f.avx512cd and f.avx512bw and f.avx512vl and f.saves_avx512;
+        const v4 = f.avx512f and f.avx512dq and f.avx512cd and f.avx512bw and f.avx512vl and
+            f.saves_avx512;
         if (!v4) return .v3;
         return if (f.avx512bf16) .v4_bf16 else .v4;
     }
@@ -133,7 +134,8 @@ test "a level needs every one of its features and the system's support" {
     try std.testing.expectEqual(Level.none, unsaved.level());
 
     var v4 = v3;
-    inline for (.{ "avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl" }) |name| @field(v4, name) = true;
+    const added = .{ "avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl" };
+    inline for (added) |name| @field(v4, name) = true;
     try std.testing.expectEqual(Level.v3, v4.level());
     v4.saves_avx512 = true;
     try std.testing.expectEqual(Level.v4, v4.level());
@@ -144,7 +146,11 @@ test "a level needs every one of its features and the system's support" {
 test "detection agrees with the compiler's idea of this machine" {
     const builtin = @import("builtin");
     const has = std.Target.x86.featureSetHas;
+    const features = builtin.cpu.features;
     const found = detect();
-    try std.testing.expectEqual(has(builtin.cpu.features, .avx2), found.avx2 and found.saves_avx);
-    try std.testing.expectEqual(has(builtin.cpu.features, .avx512bf16), found.avx512bf16 and found.saves_avx512);
+    try std.testing.expectEqual(has(features, .avx2), found.avx2 and found.saves_avx);
+    try std.testing.expectEqual(
+        has(features, .avx512bf16),
+        found.avx512bf16 and found.saves_avx512,
+    );
 }

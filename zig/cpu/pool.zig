@@ -18,6 +18,9 @@ pub const Job = struct {
 pub threadlocal var current_job: ?*const Job = null;
 pub threadlocal var current_instruction: ?*const abi.Instruction = null;
 
+/// Count of threads for a futex to wake.
+const everyone = std.math.maxInt(i32);
+
 pub const Pool = struct {
     team: kernel.Team = .{},
     /// Counts jobs; idle workers spin and park on it.
@@ -29,7 +32,11 @@ pub const Pool = struct {
     workers: []std.Thread,
 
     /// `states` has one entry per thread, `workers` one less; both belong to the pool until `stop`.
-    pub fn start(pool: *Pool, states: []kernel.Thread, workers: []std.Thread) std.Thread.SpawnError!void {
+    pub fn start(
+        pool: *Pool,
+        states: []kernel.Thread,
+        workers: []std.Thread,
+    ) std.Thread.SpawnError!void {
         std.debug.assert(states.len == workers.len + 1);
         pool.* = .{ .states = states, .workers = workers[0..0] };
         for (states, 0..) |*state, i| state.* = .{
@@ -65,7 +72,7 @@ pub const Pool = struct {
     fn wake(pool: *Pool) void {
         @atomicStore(u32, &pool.started, pool.started +% 1, .seq_cst);
         if (@atomicLoad(u32, &pool.parked, .seq_cst) != 0)
-            _ = linux.futex_3arg(&pool.started, .{ .cmd = .WAKE, .private = true }, std.math.maxInt(i32));
+            _ = linux.futex_3arg(&pool.started, .{ .cmd = .WAKE, .private = true }, everyone);
     }
 
     fn work(pool: *Pool, index: u32) void {
@@ -95,7 +102,8 @@ pub const Pool = struct {
                 sums[i] += end_ns - time_ns;
                 time_ns = end_ns;
             }
-            if (@atomicLoad(u64, &pool.team.failed_instruction, .acquire) <= @intFromPtr(instruction)) break;
+            const failed = @atomicLoad(u64, &pool.team.failed_instruction, .acquire);
+            if (failed <= @intFromPtr(instruction)) break;
         }
         // No thread may still look at the team when thread 0 begins the next job.
         thread.barrier();
@@ -155,7 +163,8 @@ test "threads run every instruction together and stop behind a failing one" {
             .profile_ns = &profile_ns,
         };
         for (0..3) |_| pool.run(&job);
-        for (sums[0..3]) |sum| try std.testing.expectEqual([2]u32{ 3 * 2016, @intCast(3 * count) }, sum);
+        const expected = [2]u32{ 3 * 2016, @intCast(3 * count) };
+        for (sums[0..3]) |sum| try std.testing.expectEqual(expected, sum);
         try std.testing.expectEqual([2]u32{ 0, 0 }, sums[3]);
         try std.testing.expectEqual(2, pool.team.failed_node);
         try std.testing.expect(profile_ns[0] > 0 and profile_ns[3] == 0);

@@ -8,7 +8,8 @@ pub const threads_max = 256;
 
 pub fn default_threads() u32 {
     var set: linux.cpu_set_t = undefined;
-    if (linux.errno(linux.sched_getaffinity(0, @sizeOf(linux.cpu_set_t), &set)) != .SUCCESS) return 1;
+    const rc = linux.sched_getaffinity(0, @sizeOf(linux.cpu_set_t), &set);
+    if (linux.errno(rc) != .SUCCESS) return 1;
     var cores: u32 = 0;
     for (0..@bitSizeOf(linux.cpu_set_t)) |cpu| {
         if (is_in(&set, cpu) and is_first_of_core(&set, cpu)) cores += 1;
@@ -18,7 +19,9 @@ pub fn default_threads() u32 {
 }
 
 fn is_in(set: *const linux.cpu_set_t, cpu: usize) bool {
-    return cpu < @bitSizeOf(linux.cpu_set_t) and (set[cpu / @bitSizeOf(usize)] >> @intCast(cpu % @bitSizeOf(usize))) & 1 != 0;
+    const word_bits = @bitSizeOf(usize);
+    if (cpu >= @bitSizeOf(linux.cpu_set_t)) return false;
+    return (set[cpu / word_bits] >> @intCast(cpu % word_bits)) & 1 != 0;
 }
 
 /// Whether no lower CPU of the same core is allowed. Without the system's word on it every CPU is a core.
@@ -41,7 +44,9 @@ fn first_allowed(list: []const u8, set: *const linux.cpu_set_t) ?usize {
         const low = std.fmt.parseInt(usize, ends.next() orelse continue, 10) catch continue;
         const high = std.fmt.parseInt(usize, ends.next() orelse range, 10) catch low;
         var cpu = low;
-        while (cpu <= high and cpu < @bitSizeOf(linux.cpu_set_t)) : (cpu += 1) if (is_in(set, cpu)) return cpu;
+        while (cpu <= high and cpu < @bitSizeOf(linux.cpu_set_t)) : (cpu += 1) {
+            if (is_in(set, cpu)) return cpu;
+        }
     }
     return null;
 }
