@@ -7,6 +7,7 @@ import { Edit } from "./edit.ts";
 import { nodeOf, rootOf, stateUpdates } from "./graph_queries.ts";
 import { MapBuilder } from "./map_builder.ts";
 import { type Group, Grouping } from "./map_groups.ts";
+import { mergeSiblings } from "./map_siblings.ts";
 
 export interface FuseMapOptions {
   /** False: every elementwise node is a kernel of its own. */
@@ -17,6 +18,7 @@ export function fuseMap(graph: Graph, options: FuseMapOptions = { fuse: true }):
   const edit = new Edit(graph);
   const consumers = new Consumers(graph);
   const grouping = new Grouping(graph, consumers, options.fuse);
+  if (options.fuse) mergeSiblings(graph, consumers, grouping);
   const accumulations = options.fuse ? stateUpdates(graph, consumers) : new Set<Id>();
   for (const group of grouping.groups) {
     if (group.isReduce) writeReduce(edit, group);

@@ -2,8 +2,8 @@
  * @file Which elementwise nodes share a kernel. Consumers are looked at before producers: a node joins the group of a
  * consumer when that group's limits allow it and the rest of its consumers run later than the group.
  *
- * A group runs at the position of its seed, the member that stands last in the graph. Every input of a group is
- * made before its seed and every outside consumer of a member runs after it, so groups can never wait for each
+ * A group runs at the position of its seed, the member that it was opened with. Every input of a group is made before
+ * its seed and every outside consumer of a member runs after it, so groups can never wait for each
  * other in a circle.
  */
 import type { Graph, Id, Node } from "../ir/graph.ts";
@@ -20,7 +20,7 @@ import type { Consumers } from "./consumers.ts";
 import { mapNameOf } from "./map_builder.ts";
 
 export interface Group {
-  /** Last member; a reduce for a `map_reduce`. */
+  /** Where the group runs: the last member of those that consume one another, or the reduce of a `map_reduce`. */
   readonly seed: Id;
   readonly isReduce: boolean;
   /** Elementwise members, later ones first. */
@@ -113,6 +113,17 @@ export class Grouping {
   isSoleReader(id: Id, group: Group): boolean {
     const readers = this.consumers.of(id);
     return readers.every((reader) => this.groupOf[reader] === group) && !this.consumers.output(id);
+  }
+
+  /** The members of `second` join `first` and run where it runs; the caller has checked that they can. */
+  merge(first: Group, second: Group): void {
+    for (const id of second.members) if (this.inlined[id] === 0) this.groupOf[id] = first;
+    first.members.push(...second.members.filter((id) => !first.members.includes(id)));
+    first.results.push(...second.results);
+    for (const id of second.inputs) first.inputs.add(id);
+    first.instructions += second.instructions;
+    first.constants += second.constants;
+    this.groups.splice(this.groups.indexOf(second), 1);
   }
 
   private consumerGroups(id: Id): { groups: Group[]; outside: number[] } {
