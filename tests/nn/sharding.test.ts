@@ -23,13 +23,13 @@ test("the rules on the modules' classes hold for a GPT", () => {
 });
 
 test("an axis that no parameter has", () => {
-  expect(() => checkSharding(new Holder())).toThrowErrorMatchingInlineSnapshot(
-    `"[sharding] mlp: no parameter has an axis "n_embd_f" (there are mlp.up [n_embd=4, n_embd_ff=16]). Did you mean "n_embd_ff"?"`,
+  expect(() => checkSharding(new Holder())).toThrow(
+    '[sharding] mlp: no parameter has an axis "n_embd_f" (there are ' +
+      'mlp.up [n_embd=4, n_embd_ff=16]). Did you mean "n_embd_ff"?',
   );
-  expect(() =>
-    checkSharding(tinyGpt(), {}, { n_embed: "data" }),
-  ).toThrowErrorMatchingInlineSnapshot(
-    `"[sharding] sharding: no parameter has an axis "n_embed" (there are wte.weight [vocab=11, n_embd=16], wpe.weight [position=8, n_embd=16], blocks.0.attn_norm.weight [n_embd=16], blocks.0.attn_norm.bias [n_embd=16], ...). Did you mean "n_embd"?"`,
+  expect(() => checkSharding(tinyGpt(), {}, { n_embed: "data" })).toThrow(
+    '[sharding] sharding: no parameter has an axis "n_embed" (there are ' +
+      "wte.weight [vocab=11, n_embd=16], wpe.weight [position=8, n_embd=16], ",
   );
 });
 

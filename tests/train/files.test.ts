@@ -25,7 +25,8 @@ test("floats read back to the same bits", () => {
   const lines = readFileSync(path, "utf8").trim().split("\n");
   expect(lines.map(parseMetricsLine)).toEqual(metrics);
   expect(lines[0]).toBe(
-    '{"step":1,"tokens":64,"loss":0.1,"learning_rate":0.001,"grad_norm":0.1,"tokens_per_s":0.3333333333333333,"mfu":null,"elapsed_s":0.25,"attempt":1}',
+    '{"step":1,"tokens":64,"loss":0.1,"learning_rate":0.001,"grad_norm":0.1,' +
+      '"tokens_per_s":0.3333333333333333,"mfu":null,"elapsed_s":0.25,"attempt":1}',
   );
 });
 

@@ -109,7 +109,10 @@ const testing = std.testing;
 const team = @import("../cpu/test_team.zig");
 
 test "sine and cosine in every quadrant" {
-    const words = [_]u32{ 0, 1, 0x1fffffff, 0x20000000, 0x7fffffff, 0x80000000, 0xc0000001, 0xffffffff };
+    const words = [_]u32{
+        0,          1,          0x1fffffff, 0x20000000,
+        0x7fffffff, 0x80000000, 0xc0000001, 0xffffffff,
+    };
     for (words) |word| {
         const got = sine_cosine(@splat(word));
         const angle = std.math.tau * (@as(f64, @floatFromInt(word)) + 0.5) * 0x1p-32;
