@@ -91,11 +91,11 @@ fn multiply_columns(comptime left: Left, comptime mode: Mode, comptime n: u32, p
     inline for (0..strip) |i| inline for (0..n) |j| store(c + i * p.c_stride + j * lanes, sums[i][j]);
 }
 
-/// 2^x for x <= 0, within 1e-7; anything below -100 counts as -100 (softmax weights that small do not matter, and
-/// subnormal numbers are slow).
+/// 2^x for x <= 0, within 1e-7; exactly 0 below -100 (softmax weights that small do not matter, masked scores are
+/// -inf, and subnormal numbers are slow).
 pub inline fn exp2_negative(x: F) F {
-    const low: F = @splat(-100.0);
-    const clamped = @select(f32, x < low, low, x);
+    // At -127 the exponent and the polynomial cancel to the bits of 0.
+    const clamped = @select(f32, x < @as(F, @splat(-100.0)), @as(F, @splat(-127.0)), x);
     const magic: F = @splat(12582912.0);
     const shifted = clamped + magic;
     const r = clamped - (shifted - magic);
@@ -120,14 +120,28 @@ inline fn operand(comptime round: bool, x: F) F {
     return if (round) round_bf16(x) else x;
 }
 
-/// One row of `size` elements, padded with zeros to `padded`, times `scale` after rounding.
-pub inline fn pack_row(comptime T: type, comptime round: bool, from: [*]const T, size: u64, to: [*]f32, scale: f32) void {
+/// Rows ahead that packing asks for: strided rows are on pages of their own, which hardware does not foresee.
+const rows_ahead = 16;
+
+/// Asks for the cache lines of a row of `size` elements; any address is harmless.
+pub inline fn prefetch_row(comptime T: type, row: [*]const T, size: u64, comptime rw: Access) void {
+    const line = 64 / @sizeOf(T);
     var i: u64 = 0;
-    while (i < size) : (i += lanes)
-        store(to + i, operand(round, rows.load_at(T, from, i, size, 0)) * rows.splat(scale));
+    while (i < size) : (i += line) @prefetch(row + i, .{ .locality = 2, .rw = rw });
 }
 
-/// `count` rows that lie `stride` apart, row-major with `padded` elements a row.
+pub const Access = std.builtin.PrefetchOptions.Rw;
+
+/// n a multiple of `lanes`. Volatile, or the compiler would call a memset that goes byte by byte.
+pub inline fn zero(p: [*]f32, n: u64) void {
+    std.debug.assert(n % lanes == 0);
+    var i: u64 = 0;
+    while (i < n) : (i += lanes)
+        @as(*volatile F, @ptrCast(@alignCast(p + i))).* = @splat(0);
+}
+
+/// `count` rows of `size` elements that lie `stride` apart, row-major with rows padded by zeros to whole vectors,
+/// times `scale` after rounding.
 pub fn pack_rows(
     comptime T: type,
     comptime round: bool,
@@ -135,10 +149,18 @@ pub fn pack_rows(
     stride: u64,
     count: u64,
     size: u64,
+    scale: f32,
     to: [*]f32,
 ) void {
     const padded = std.mem.alignForward(u64, size, lanes);
-    for (0..count) |row| pack_row(T, round, from + row * stride, size, to + row * padded, 1);
+    for (0..count) |row| {
+        const source = from + row * stride;
+        if (row + rows_ahead < count) prefetch_row(T, source + rows_ahead * stride, size, .read);
+        const target = to + row * padded;
+        var i: u64 = 0;
+        while (i < size) : (i += lanes)
+            store(target + i, operand(round, rows.load_at(T, source, i, size, 0)) * rows.splat(scale));
+    }
 }
 
 /// `count` <= block_keys rows, transposed to [size][block_keys]; columns from count on, up to whole vectors, are 0.
@@ -154,6 +176,9 @@ pub fn pack_columns(
     std.debug.assert(count <= block_keys);
     var first: u64 = 0;
     while (first < count) : (first += lanes) {
+        for (first + lanes..first + 2 * lanes) |row| {
+            if (row < count) prefetch_row(T, from + row * stride, size, .read);
+        }
         var d: u64 = 0;
         while (d < size) : (d += lanes) {
             var tile: [lanes]F = undefined;
@@ -240,6 +265,8 @@ test "products, packing and exp2" {
     const x: [lanes]f32 = @splat(-3.3);
     try std.testing.expectApproxEqRel(@as(f32, 0.1015315496), exp2_negative(x)[0], 2e-7);
     try std.testing.expectEqual(@as(f32, 1), exp2_negative(@splat(0))[0]);
+    try std.testing.expectEqual(@as(f32, 0), exp2_negative(@splat(-std.math.inf(f32)))[0]);
+    try std.testing.expectEqual(@as(f32, 0), exp2_negative(@splat(-101.3))[0]);
     try std.testing.expect(std.math.isNan(exp2_negative(@splat(std.math.nan(f32)))[0]));
 }
 

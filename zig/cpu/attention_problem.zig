@@ -101,19 +101,20 @@ pub const StripKeys = struct {
     pub fn in_block(s: StripKeys, first: u64, count: u64) Span {
         const start = @max(s.any.start, first);
         const end = @min(s.any.end, first + count);
-        if (start >= end) return .{ .start = 0, .end = 0, .masked = false };
-        const from = (start - first) / block.lanes;
-        const to = (end - first + block.lanes - 1) / block.lanes;
-        const full = s.all.start <= first + from * block.lanes and s.all.end >= first + to * block.lanes;
-        return .{ .start = @intCast(from), .end = @intCast(to), .masked = !full };
+        if (start >= end) return .{ .start = 0, .end = 0, .keys = 0 };
+        return .{
+            .start = @intCast((start - first) / block.lanes),
+            .end = @intCast((end - first + block.lanes - 1) / block.lanes),
+            .keys = @intCast(end - first),
+        };
     }
 };
 
-/// Vectors [start, end) of a key block; `masked` when some row does not see all of them.
+/// Vectors [start, end) of a key block; its first `keys` keys are in the sequence and seen by someone.
 pub const Span = struct {
     start: u32,
     end: u32,
-    masked: bool,
+    keys: u32,
 
     pub fn is_empty(s: Span) bool {
         return s.start == s.end;
@@ -121,25 +122,34 @@ pub const Span = struct {
     pub fn columns(s: Span) u64 {
         return s.end - s.start;
     }
-    /// Keys of the span that exist in a block of `count`.
-    pub fn depth(s: Span, count: u64) u64 {
-        return @min(s.end * block.lanes, count) - s.start * block.lanes;
+    /// Keys to sum over, from the first of the span on.
+    pub fn depth(s: Span) u64 {
+        return s.keys - s.start * block.lanes;
     }
 };
+
+/// Puts -inf where a row of a strip does not see a key; `first` is the block's first key.
+pub fn mask(scores: [*]f32, keys: [*]const Keys, strip: StripKeys, first: u64, span: Span) void {
+    for (span.start..span.end) |column| {
+        const key = first + column * block.lanes;
+        if (strip.all.start <= key and strip.all.end >= key + block.lanes) continue;
+        const at = std.simd.iota(i32, block.lanes) + @as(simd.I, @splat(@intCast(key)));
+        inline for (0..block.strip) |i| {
+            const start: simd.I = @splat(@intCast(keys[i].start));
+            const end: simd.I = @splat(@intCast(keys[i].end));
+            const low: block.F = @splat(-std.math.inf(f32));
+            const to = scores + i * block.block_keys + column * block.lanes;
+            const seen = @select(f32, at >= start, block.load(to), low);
+            block.store(to, @select(f32, at < end, seen, low));
+        }
+    }
+}
 
 /// Keys of `count` positions from `first`; the rows that pad the last strip see what the last position sees.
 pub fn fill_keys(p: *const Problem, batch: u64, first: u64, count: u64, keys: [*]Keys, strips: [*]StripKeys) void {
     const padded = padded_rows(count);
     for (0..padded) |i| keys[i] = if (i < count) p.visible(batch, first + i) else keys[count - 1];
     for (0..padded / block.strip) |i| strips[i] = .of(keys[i * block.strip ..][0..block.strip]);
-}
-
-/// Lanes of the vector of keys that starts at `key` which a row sees.
-pub inline fn is_visible(keys: Keys, key: u64) @Vector(block.lanes, bool) {
-    const at = std.simd.iota(i32, block.lanes) + @as(simd.I, @splat(@intCast(key)));
-    const start: simd.I = @splat(@intCast(keys.start));
-    const end: simd.I = @splat(@intCast(keys.end));
-    return @select(bool, at >= start, at < end, @as(@Vector(block.lanes, bool), @splat(false)));
 }
 
 /// A row of a [B, T, H, D] operand.
@@ -153,11 +163,10 @@ pub fn pack_heads(o: *const Operand, p: *const Problem, at: Position, count: u64
         if (o.dtype == dtype and p.bf16 == round) {
             const T = if (dtype == .f32) f32 else u16;
             const from = row_of(T, o, at.batch, at.step, at.head);
-            for (0..count) |i|
-                block.pack_row(T, round, from + i * o.strides[1], p.head_dim, to + i * p.padded, scale);
+            block.pack_rows(T, round, from, o.strides[1], count, p.head_dim, scale, to);
         }
     };
-    @memset(to[count * p.padded .. padded_rows(count) * p.padded], 0);
+    block.zero(to + count * p.padded, (padded_rows(count) - count) * p.padded);
 }
 
 /// Packs `count` rows as they are (`rows`) or transposed (`columns`).
@@ -173,9 +182,18 @@ pub fn pack_keys(
         if (o.dtype == dtype and p.bf16 == round) {
             const T = if (dtype == .f32) f32 else u16;
             const from = row_of(T, o, at.batch, at.step, at.head);
-            const pack = if (transposed) block.pack_columns else block.pack_rows;
-            pack(T, round, from, o.strides[1], count, p.head_dim, to);
+            if (transposed) {
+                block.pack_columns(T, round, from, o.strides[1], count, p.head_dim, to);
+            } else block.pack_rows(T, round, from, o.strides[1], count, p.head_dim, 1, to);
         }
+    };
+}
+
+/// Asks for `count` rows from position `at` on.
+pub fn prefetch(o: *const Operand, at: Position, count: u64, comptime rw: block.Access) void {
+    for (0..count) |i| switch (o.dtype) {
+        .f32 => block.prefetch_row(f32, row_of(f32, o, at.batch, at.step + i, at.head), o.dims[3], rw),
+        else => block.prefetch_row(u16, row_of(u16, o, at.batch, at.step + i, at.head), o.dims[3], rw),
     };
 }
 

@@ -18,19 +18,29 @@ const lanes = block.lanes;
 const strip = block.strip;
 const Problem = problem.Problem;
 
-/// Rows (positions times heads of the group) that a tile aims at: enough to pay for packing the keys.
-const rows_wanted = 192;
+/// Most and fewest rows (positions times heads of the group) of a tile: many pay for packing the keys, few share
+/// the work of a small problem between many threads. A row's result does not depend on the tile it is in.
+const rows_max = 384;
+const rows_min = 48;
 
-/// How positions are cut into chunks; depends on shapes only.
+/// How positions are cut into chunks: whole strips.
 const Chunks = struct {
     count: u64,
     size: u64,
 
-    fn of(p: *const Problem) Chunks {
-        const most = @max(24, rows_wanted / p.repeat);
-        const count = std.math.divCeil(u64, p.steps, most) catch unreachable;
-        const size = problem.padded_rows(std.math.divCeil(u64, p.steps, count) catch unreachable);
+    fn of(p: *const Problem, rows_wanted: u64) Chunks {
+        const most = @max(strip, rows_wanted / p.repeat);
+        const parts = std.math.divCeil(u64, p.steps, most) catch unreachable;
+        const size = problem.padded_rows(std.math.divCeil(u64, p.steps, parts) catch unreachable);
         return .{ .count = std.math.divCeil(u64, p.steps, size) catch unreachable, .size = size };
+    }
+
+    fn for_threads(p: *const Problem, threads: u64) Chunks {
+        var wanted: u64 = rows_max;
+        while (true) : (wanted /= 2) {
+            const chunks = Chunks.of(p, wanted);
+            if (wanted == rows_min or chunks.count * p.batches * p.groups >= 4 * threads) return chunks;
+        }
     }
 };
 
@@ -51,7 +61,8 @@ const Buffers = struct {
     strips: [*]align(64) problem.StripKeys,
 
     fn carve(c: *problem.Carver, p: *const Problem) Buffers {
-        const size = Chunks.of(p).size;
+        // Fewer rows wanted never make larger chunks.
+        const size = Chunks.of(p, rows_max).size;
         const count = size * p.repeat;
         return .{
             .queries = c.take(f32, count * p.padded),
@@ -79,7 +90,7 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
         return "out must be a f32 or bf16 result with the dims of q, D contiguous";
     if (!problem.is_lse(lse, q) or !rows.is_result(lse)) return "lse must be a contiguous f32 [B, H, T] result";
     const p = Problem.of(ins, 3);
-    if (p.batches * p.groups * Chunks.of(&p).count > 1 << 31) return "too many tiles";
+    if (p.batches * p.groups * Chunks.of(&p, rows_min).count > 1 << 31) return "too many tiles";
     return null;
 }
 
@@ -104,16 +115,18 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
     var carver = problem.Carver.of(t);
     const buffers = Buffers.carve(&carver, &p);
     std.debug.assert(carver.bytes <= t.scratch_bytes);
-    const chunks = Chunks.of(&p);
+    const chunks = Chunks.for_threads(&p, t.count);
     const pairs = p.batches * p.groups;
     while (t.claim(@intCast(chunks.count * pairs))) |index| {
-        // Late positions first: with a causal mask they are the long ones.
-        const chunk = chunks.count - 1 - index / pairs;
+        // Late positions first: with a causal mask they are the long ones. The chunks of a pair follow each other,
+        // while its keys and values are in the cache.
+        const chunk = chunks.count - 1 - index % chunks.count;
+        const pair = index / chunks.count;
         const first = chunk * chunks.size;
         const count = @min(chunks.size, p.steps - first);
         run_tile(ins, &p, &buffers, .{
-            .batch = index % pairs / p.groups,
-            .group = index % p.groups,
+            .batch = pair / p.groups,
+            .group = pair % p.groups,
             .first = first,
             .count = count,
             .padded = problem.padded_rows(count),
@@ -130,9 +143,9 @@ fn run_tile(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers
         problem.pack_heads(ins.operand(0), p, at, tile.count, p.query_scale(), to);
     }
     const total = tile.padded * p.repeat;
-    @memset(b.out[0 .. total * p.padded], 0);
-    @memset(b.sums[0 .. total * lanes], 0);
-    @memset(b.highest[0 .. total / strip * lanes], -std.math.inf(f32));
+    block.zero(b.out, total * p.padded);
+    block.zero(b.sums, total * lanes);
+    for (0..total / strip) |s| block.store(b.highest + s * lanes, @splat(-std.math.inf(f32)));
 
     var seen = problem.Keys{ .start = std.math.maxInt(u32), .end = 0 };
     for (b.strips[0..strips]) |s| {
@@ -145,10 +158,20 @@ fn run_tile(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers
         const at = problem.Position{ .batch = tile.batch, .step = first, .head = tile.group };
         problem.pack_keys(true, ins.operand(1), p, at, count, b.keys);
         problem.pack_keys(false, ins.operand(2), p, at, count, b.values);
-        for (0..p.repeat) |r| for (0..strips) |s| {
+        // The next block comes into the cache while this one is worked on.
+        const next = first + block.block_keys;
+        const more = if (next < seen.end) @min(block.block_keys, p.steps - next) else 0;
+        const turns = p.repeat * strips;
+        for (0..turns) |turn| {
+            const from = more * turn / turns;
+            const soon = problem.Position{ .batch = tile.batch, .step = next + from, .head = tile.group };
+            problem.prefetch(ins.operand(1), soon, more * (turn + 1) / turns - from, .read);
+            problem.prefetch(ins.operand(2), soon, more * (turn + 1) / turns - from, .read);
+            const s = turn % strips;
+            if (more == 0) prefetch_out(ins, p, tile, turn / strips, s);
             const span = b.strips[s].in_block(first, count);
-            if (!span.is_empty()) run_strip(p, b, r * strips + s, s, first, count, span);
-        };
+            if (!span.is_empty()) run_strip(p, b, turn, s, first, span);
+        }
     }
     for (0..p.repeat) |r| finish(ins, p, b, tile, r);
 }
@@ -160,7 +183,6 @@ fn run_strip(
     row_strip: u64,
     position_strip: u64,
     first: u64,
-    count: u64,
     span: problem.Span,
 ) void {
     const offset = @as(u64, span.start) * lanes;
@@ -174,73 +196,80 @@ fn run_strip(
         .depth = p.head_dim,
         .columns = span.columns(),
     });
+    problem.mask(b.scores, b.visible + position_strip * strip, b.strips[position_strip], first, span);
     var factor: [lanes]f32 align(64) = undefined;
-    const visible = b.visible + position_strip * strip;
-    const highest = b.highest + row_strip * lanes;
-    const sums = b.sums + row_strip * strip * lanes;
-    if (span.masked) {
-        weigh(true, p.bf16, b.scores, visible, first, span, highest, sums, &factor);
-    } else weigh(false, p.bf16, b.scores, visible, first, span, highest, sums, &factor);
+    const row = Weigh{
+        .scores = b.scores + offset,
+        .highest = b.highest + row_strip * lanes,
+        .sums = b.sums + row_strip * strip * lanes,
+        .factor = &factor,
+    };
+    if (p.bf16) weigh_columns(true, row, span.columns()) else weigh_columns(false, row, span.columns());
     block.multiply(.row, .scale, .{
         .a = b.scores + offset,
         .b = b.values + offset * p.padded,
         .b_stride = p.padded,
         .c = b.out + row_strip * strip * p.padded,
         .c_stride = p.padded,
-        .depth = span.depth(count),
+        .depth = span.depth(),
         .columns = p.padded / lanes,
         .factor = &factor,
     });
 }
 
-/// Turns scores into weights in place and updates the rows' maxima and sums; `factor` is what older sums count now.
-fn weigh(
-    comptime masked: bool,
-    bf16: bool,
-    scores: block.Packed,
-    visible: [*]const problem.Keys,
-    first: u64,
-    span: problem.Span,
+const Weigh = struct {
+    /// [strip][block_keys], weights afterwards.
+    scores: [*]f32,
     highest: [*]f32,
     sums: [*]f32,
+    /// What older sums of each row count now.
     factor: *align(64) [lanes]f32,
-) void {
+};
+
+/// The number of columns is known when compiling where that is a few vectors, so that they stay in registers.
+fn weigh_columns(comptime bf16: bool, w: Weigh, columns: u64) void {
+    @setEvalBranchQuota(20000);
+    switch (columns) {
+        inline 1...4 => |n| weigh(bf16, w, n),
+        else => weigh(bf16, w, columns),
+    }
+}
+
+/// Turns scores into weights and updates the rows' maxima and sums.
+inline fn weigh(comptime bf16: bool, w: Weigh, columns: u64) void {
     const low: F = @splat(-std.math.inf(f32));
     var tops: [lanes]f32 align(64) = @splat(-std.math.inf(f32));
     inline for (0..strip) |i| {
         var top = low;
-        for (span.start..span.end) |column| {
-            const at = scores + i * block.block_keys + column * lanes;
-            var x = block.load(at);
-            if (masked) {
-                x = @select(f32, problem.is_visible(visible[i], first + column * lanes), x, low);
-                block.store(at, x);
-            }
-            top = rows.max2(x, top);
-        }
+        for (0..columns) |column| top = rows.max2(block.load(w.scores + i * block.block_keys + column * lanes), top);
         tops[i] = rows.max_lanes(top);
     }
-    const old = block.load(highest);
+    const old = block.load(w.highest);
     const new = rows.max2(block.load(&tops), old);
-    block.store(highest, new);
+    block.store(w.highest, new);
     // A row that has seen nothing yet keeps weights of 0 relative to 0.
     const base = @select(f32, new == low, @as(F, @splat(0)), new);
-    const scale = block.exp2_negative(old - base);
-    block.store(factor, scale);
+    block.store(w.factor, block.exp2_negative(old - base));
     block.store(&tops, base);
     inline for (0..strip) |i| {
         const shift: F = @splat(tops[i]);
-        var sum = block.load(sums + i * lanes) * @as(F, @splat(factor[i]));
-        for (span.start..span.end) |column| {
-            const at = scores + i * block.block_keys + column * lanes;
-            const x = block.load(at);
-            var weight = block.exp2_negative(x - shift);
-            if (masked) weight = @select(f32, x == low, @as(F, @splat(0)), weight);
+        var sum = block.load(w.sums + i * lanes) * @as(F, @splat(w.factor[i]));
+        for (0..columns) |column| {
+            const at = w.scores + i * block.block_keys + column * lanes;
+            const weight = block.exp2_negative(block.load(at) - shift);
             sum += weight;
             block.store(at, if (bf16) block.round_bf16(weight) else weight);
         }
-        block.store(sums + i * lanes, sum);
+        block.store(w.sums + i * lanes, sum);
     }
+}
+
+/// Asks for the rows of a strip that `finish` will write.
+fn prefetch_out(ins: *const kernel.Instruction, p: *const Problem, tile: Tile, r: u64, s: u64) void {
+    const count = @min(strip, tile.count - s * strip);
+    const step = tile.first + s * strip;
+    const at = problem.Position{ .batch = tile.batch, .step = step, .head = tile.group * p.repeat + r };
+    problem.prefetch(ins.operand(3 + ins.word(1)), at, count, .write);
 }
 
 /// Divides by the sums and writes out and lse of one head.

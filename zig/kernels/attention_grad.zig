@@ -136,13 +136,15 @@ const Run = struct {
         for (0..p.repeat) |j| {
             const head = group * p.repeat + j;
             r.load_queries(.{ .batch = batch, .step = 0, .head = head }, p.steps);
-            @memset(r.b.dqueries[0 .. problem.padded_rows(p.steps) * p.padded], 0);
+            block.zero(r.b.dqueries, problem.padded_rows(p.steps) * p.padded);
             var first: u64 = 0;
             while (first < p.steps) : (first += block_keys) {
                 const at = problem.Position{ .batch = batch, .step = first, .head = group };
                 const slot = &r.b.slots[0];
                 r.load_keys(slot, at, true);
                 if (j == 0) r.clear_gradients(slot) else r.load_gradients(slot, at);
+                problem.prefetch(r.result(1), at, slot.count, .write);
+                problem.prefetch(r.result(2), at, slot.count, .write);
                 r.all_query_blocks(p.steps, slot, true, true);
                 r.store_gradients(slot, at, j + 1 == p.repeat);
             }
@@ -185,7 +187,7 @@ const Run = struct {
         const at = problem.Position{ .batch = batch, .step = chunk * size, .head = head };
         const count = @min(size, p.steps - at.step);
         r.load_queries(at, count);
-        @memset(r.b.dqueries[0 .. problem.padded_rows(count) * p.padded], 0);
+        block.zero(r.b.dqueries, problem.padded_rows(count) * p.padded);
         var start: u64 = std.math.maxInt(u32);
         var end: u64 = 0;
         for (r.b.strips[0 .. problem.padded_rows(count) / strip]) |s| {
@@ -256,33 +258,15 @@ const Run = struct {
         product.b = slot.values_across + offset;
         product.c = r.b.dweights + offset;
         block.multiply(.row, .set, product);
-        if (span.masked) r.differentiate(true, s, at, slot, span) else r.differentiate(false, s, at, slot, span);
-    }
-
-    fn differentiate(
-        r: *Run,
-        comptime masked: bool,
-        s: u64,
-        at: u64,
-        slot: *const KeySlot,
-        span: problem.Span,
-    ) void {
-        const bf16 = r.p.bf16;
-        inline for (0..strip) |i| {
-            const lse: F = @splat(r.b.lse[s * strip + i]);
-            const delta: F = @splat(r.b.delta[s * strip + i]);
-            for (span.start..span.end) |column| {
-                const here = i * block_keys + column * lanes;
-                var weight = block.exp2_negative(block.load(r.b.weights + at + here) - lse);
-                if (masked) {
-                    const visible = problem.is_visible(r.b.visible[s * strip + i], slot.first + column * lanes);
-                    weight = @select(f32, visible, weight, @as(F, @splat(0)));
-                }
-                const dscore = weight * (block.load(r.b.dweights + here) - delta);
-                block.store(r.b.weights + at + here, if (bf16) block.round_bf16(weight) else weight);
-                block.store(r.b.dscores + at + here, if (bf16) block.round_bf16(dscore) else dscore);
-            }
-        }
+        problem.mask(r.b.weights + at, r.b.visible + s * strip, r.b.strips[s], slot.first, span);
+        const d = Differentiate{
+            .weights = r.b.weights + at + offset,
+            .dweights = r.b.dweights + offset,
+            .dscores = r.b.dscores + at + offset,
+            .lse = r.b.lse + s * strip,
+            .delta = r.b.delta + s * strip,
+        };
+        if (p.bf16) differentiate_columns(true, d, span.columns()) else differentiate_columns(false, d, span.columns());
     }
 
     fn add_dqueries(r: *Run, s: u64, at: u64, slot: *KeySlot, span: problem.Span) void {
@@ -293,7 +277,7 @@ const Run = struct {
             .b_stride = r.p.padded,
             .c = r.b.dqueries + s * strip * r.p.padded,
             .c_stride = r.p.padded,
-            .depth = span.depth(slot.count),
+            .depth = span.depth(),
             .columns = r.p.padded / lanes,
         });
     }
@@ -339,7 +323,10 @@ const Run = struct {
         const lse = r.ins.operand(4).ptr(f32) + (at.batch * p.heads + at.head) * p.steps + at.step;
         for (0..count) |i| {
             const dout = problem.row_of(f32, r.ins.operand(5), at.batch, at.step + i, at.head);
-            r.b.lse[i] = lse[i] * std.math.log2e;
+            const ahead = problem.Position{ .batch = at.batch, .step = at.step + i + 16, .head = at.head };
+            if (i + 16 < count) problem.prefetch(out, ahead, 1, .read);
+            // Nothing seen: all scores are masked, and any finite number gives weights of 0.
+            r.b.lse[i] = if (lse[i] == -std.math.inf(f32)) 0 else lse[i] * std.math.log2e;
             r.b.delta[i] = switch (out.dtype) {
                 .f32 => dot(f32, dout, problem.row_of(f32, out, at.batch, at.step + i, at.head), p.head_dim),
                 else => dot(u16, dout, problem.row_of(u16, out, at.batch, at.step + i, at.head), p.head_dim),
@@ -362,8 +349,8 @@ const Run = struct {
 
     fn clear_gradients(r: *Run, slot: *KeySlot) void {
         const count = problem.padded_rows(block_keys) * r.p.padded;
-        @memset(slot.dkeys[0..count], 0);
-        @memset(slot.dvalues[0..count], 0);
+        block.zero(slot.dkeys, count);
+        block.zero(slot.dvalues, count);
     }
 
     /// Takes up what the heads before have stored.
@@ -375,8 +362,8 @@ const Run = struct {
                 problem.row_of(f32, r.result(1), at.batch, at.step + i, at.head),
                 problem.row_of(f32, r.result(2), at.batch, at.step + i, at.head),
             };
-            @memcpy(slot.dkeys[i * r.p.padded ..][0..size], from[0][0..size]);
-            @memcpy(slot.dvalues[i * r.p.padded ..][0..size], from[1][0..size]);
+            block.pack_rows(f32, false, from[0], 0, 1, size, 1, slot.dkeys + i * r.p.padded);
+            block.pack_rows(f32, false, from[1], 0, 1, size, 1, slot.dvalues + i * r.p.padded);
         }
     }
 
@@ -399,13 +386,44 @@ const Run = struct {
     }
 };
 
+const Differentiate = struct {
+    /// Scores, weights afterwards; dscores are written.
+    weights: [*]f32,
+    dweights: [*]const f32,
+    dscores: [*]f32,
+    lse: [*]const f32,
+    delta: [*]const f32,
+};
+
+fn differentiate_columns(comptime bf16: bool, d: Differentiate, columns: u64) void {
+    @setEvalBranchQuota(20000);
+    switch (columns) {
+        inline 1...4 => |n| differentiate(bf16, d, n),
+        else => differentiate(bf16, d, columns),
+    }
+}
+
+inline fn differentiate(comptime bf16: bool, d: Differentiate, columns: u64) void {
+    inline for (0..strip) |i| {
+        const lse: F = @splat(d.lse[i]);
+        const delta: F = @splat(d.delta[i]);
+        for (0..columns) |column| {
+            const at = i * block_keys + column * lanes;
+            const weight = block.exp2_negative(block.load(d.weights + at) - lse);
+            const dscore = weight * (block.load(d.dweights + at) - delta);
+            block.store(d.weights + at, if (bf16) block.round_bf16(weight) else weight);
+            block.store(d.dscores + at, if (bf16) block.round_bf16(dscore) else dscore);
+        }
+    }
+}
+
 /// Zeros in the columns of a strip that lie outside its span.
 fn clear_outside(at: [*]f32, span: problem.Span) void {
     if (span.columns() * lanes == block_keys) return;
     for (0..strip) |i| {
         const row = at + i * block_keys;
-        @memset(row[0 .. span.start * lanes], 0);
-        @memset(row[span.end * lanes .. block_keys], 0);
+        block.zero(row, span.start * lanes);
+        block.zero(row + span.end * lanes, block_keys - span.end * lanes);
     }
 }
 
