@@ -1,5 +1,6 @@
 /** @file What a job's programs need together: state shared by name, one arena, two slots of host values a program. */
 import type { CpuTarget, Plan } from "../passes/index.ts";
+import { DeviceError } from "../util/errors.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
 
 export interface StateMemory {
@@ -56,4 +57,22 @@ export function memoryReport(programs: Programs, target: CpuTarget): MemoryRepor
     totalBytes: stateBytes + arenaBytes + hostBytes + scratchBytes,
     scopes: largest?.[1].scopes ?? [],
   };
+}
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+/** Refuses a job that does not fit, before anything is allocated, and says what takes the room. */
+export function expectFits(report: MemoryReport, freeBytes: number): void {
+  if (report.totalBytes <= freeBytes) return;
+  const temporaries = report.scopes.map(({ scope, bytes }) => ({
+    name: `temporaries of ${scope === "" ? report.arenaProgram : scope}`,
+    bytes,
+  }));
+  const largest = [...report.states, ...temporaries].sort((a, b) => b.bytes - a.bytes).slice(0, 8);
+  const list = largest.map(({ name, bytes }) => `\n  ${mebibytes(bytes).padStart(12)}  ${name}`);
+  throw new DeviceError(
+    `the run needs ${mebibytes(report.totalBytes)} of memory, ${mebibytes(freeBytes)} are free; ` +
+      `temporaries take ${mebibytes(report.arenaBytes)}, the largest parts are${list.join("")}`,
+    { hint: "a smaller training.per_device_batch_size with training.accumulate needs less" },
+  );
 }

@@ -16,7 +16,7 @@ import { Engine } from "./engine.ts";
 import { trainingFields, validationFields } from "./fields.ts";
 import type { Job } from "./job.ts";
 import { compileTraining, resolvePrecision } from "./job_programs.ts";
-import { memoryReport } from "./memory_report.ts";
+import { expectFits, memoryReport } from "./memory_report.ts";
 import { MetricsWriter } from "./metrics.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
@@ -100,6 +100,7 @@ async function trainOn(
   const validation = new ValidationLoader(dataset.validation, length, rows, batches);
   const programs = compileTraining(model, config, target);
   const memory = memoryReport(programs, target);
+  expectFits(memory, device.info.memory_bytes);
   const engine = new Engine(device, programs);
   const directory = createRunDirectory(request.place, request.fresh ?? false);
   writeDescription(directory, { ...request, config }, device);

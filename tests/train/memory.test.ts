@@ -4,7 +4,7 @@ import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
-import { memoryReport } from "../../src/train/memory_report.ts";
+import { expectFits, memoryReport } from "../../src/train/memory_report.ts";
 import { targetOf } from "../../src/train/run.ts";
 import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
 
@@ -31,6 +31,32 @@ test.each([
     expect(device.info.buffer_bytes + device.info.scratch_bytes).toBe(report.totalBytes);
     engine.free();
     expect(device.info.buffer_bytes).toBe(0);
+  } finally {
+    device.close();
+  }
+});
+
+test("a run that does not fit says what takes the room", () => {
+  const config = tinyConfig();
+  const target = { kind: "cpu", level: "v3", threads: 1 } as const;
+  const report = memoryReport(compileTraining(gptPretrain.model(config), config, target), target);
+  expect(() => expectFits(report, report.totalBytes)).not.toThrow();
+  const refuse = () => expectFits(report, report.totalBytes - 1);
+  expect(refuse).toThrow(/^the run needs [\d.]+ MiB of memory, [\d.]+ MiB are free; temporaries/);
+  expect(refuse).toThrow(/\n +[\d.]+ MiB {2}temporaries of blocks\.\d\.mlp\.up/);
+});
+
+test("a token that the vocabulary lacks names the node and the position", async () => {
+  const config = tinyConfig("training.per_device_batch_size=2");
+  const model = gptPretrain.model(config);
+  const device = openDevice({ threads: 1 });
+  try {
+    const programs = compileTraining(model, config, targetOf(device));
+    const engine = new Engine(device, programs);
+    const tokens = new Int32Array(16);
+    tokens[13] = 11;
+    const run = await engine.start("eval", { tokens, targets: new Int32Array(16) });
+    await expect(run.done()).rejects.toThrow(/embedding.*11.*13.*program eval, node \d+ wte/);
   } finally {
     device.close();
   }
