@@ -20,13 +20,18 @@ test {
     _ = @import("cpu/rows.zig");
     _ = @import("cpu/strided.zig");
     _ = @import("cpu/test_team.zig");
+    _ = @import("cpu/gemm_kernel.zig");
+    _ = @import("kernels/adamw.zig");
     _ = @import("kernels/argmax.zig");
     _ = @import("kernels/copy.zig");
     _ = @import("kernels/cumsum.zig");
+    _ = @import("kernels/dynamic_slice.zig");
+    _ = @import("kernels/dynamic_update.zig");
     _ = @import("kernels/embedding.zig");
     _ = @import("kernels/embedding_grad.zig");
     _ = @import("kernels/fill.zig");
     _ = @import("kernels/gather.zig");
+    _ = @import("kernels/grad_norm.zig");
     _ = @import("kernels/iota.zig");
     _ = @import("kernels/map.zig");
     _ = @import("kernels/map_reduce.zig");
@@ -37,4 +42,6 @@ test {
     _ = @import("kernels/scatter_add.zig");
     _ = @import("test/attention_kernels.zig");
     _ = @import("test/row_kernels.zig");
+    _ = @import("cpu/gemm_pack.zig");
+    _ = @import("test/matmul.zig");
 }
