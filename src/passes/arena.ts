@@ -83,37 +83,64 @@ function peakOf(blocks: readonly Block[], stepCount: number) {
 /** Best fit: the smallest gap between blocks of overlapping lifetime that is large enough, else behind them all. */
 function place(blocks: readonly Block[]): { bytes: number; offsets: Map<StorageId, number> } {
   const offsets = new Map<StorageId, number>();
-  const placed: { offset: number; block: Block }[] = [];
+  const placed = new PlacedBlocks(blocks.length);
   let bytes = 0;
   for (const block of blocks) {
-    let end = 0;
-    let bestOffset = -1;
-    let bestGap = Number.POSITIVE_INFINITY;
-    for (const { offset, block: other } of placed) {
-      if (other.first > block.last || other.last < block.first) continue;
-      const gap = offset - end;
-      if (gap >= block.size && gap < bestGap) {
-        bestGap = gap;
-        bestOffset = end;
-      }
-      end = Math.max(end, offset + other.size);
-    }
-    const offset = bestOffset >= 0 ? bestOffset : end;
+    const offset = placed.bestOffset(block);
     offsets.set(block.id, offset);
-    insert(placed, { offset, block });
+    placed.insert(block, offset);
     bytes = Math.max(bytes, offset + block.size);
   }
   return { bytes, offsets };
 }
 
-/** Keeps `placed` sorted by offset. */
-function insert(placed: { offset: number; block: Block }[], item: (typeof placed)[number]): void {
-  let low = 0;
-  let high = placed.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((placed[middle]?.offset ?? 0) <= item.offset) low = middle + 1;
-    else high = middle;
+/** Blocks sorted by offset, in columns: the search runs over all of them for every block. */
+class PlacedBlocks {
+  private readonly offset: Float64Array;
+  private readonly end: Float64Array;
+  private readonly first: Int32Array;
+  private readonly last: Int32Array;
+  private count = 0;
+
+  constructor(capacity: number) {
+    this.offset = new Float64Array(capacity);
+    this.end = new Float64Array(capacity);
+    this.first = new Int32Array(capacity);
+    this.last = new Int32Array(capacity);
   }
-  placed.splice(low, 0, item);
+
+  bestOffset(block: Block): number {
+    const { offset, end, first, last, count } = this;
+    let reached = 0;
+    let bestOffset = -1;
+    let bestGap = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < count; i++) {
+      if ((first[i] ?? 0) > block.last || (last[i] ?? 0) < block.first) continue;
+      const gap = (offset[i] ?? 0) - reached;
+      if (gap >= block.size && gap < bestGap) {
+        bestGap = gap;
+        bestOffset = reached;
+      }
+      if ((end[i] ?? 0) > reached) reached = end[i] ?? 0;
+    }
+    return bestOffset >= 0 ? bestOffset : reached;
+  }
+
+  insert(block: Block, at: number): void {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.offset[middle] ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    for (const column of [this.offset, this.end, this.first, this.last]) {
+      column.copyWithin(low + 1, low, this.count);
+    }
+    this.offset[low] = at;
+    this.end[low] = at + block.size;
+    this.first[low] = block.first;
+    this.last[low] = block.last;
+    this.count++;
+  }
 }

@@ -15,6 +15,13 @@ export interface StateInfo {
   readonly bytes: number;
 }
 
+interface StateEntry {
+  readonly storage: StorageId;
+  /** Its `input` node; null if the program only writes it. */
+  readonly node: Id | null;
+  readonly info: StateInfo;
+}
+
 export class Storages {
   readonly list: Storage[] = [];
   readonly states: StateInfo[] = [];
@@ -22,7 +29,7 @@ export class Storages {
   readonly outputs: HostSlot[] = [];
   inputBytes = 0;
   outputBytes = 0;
-  private readonly stateIds = new Map<string, { storage: StorageId; node: Id | null }>();
+  private readonly stateIds = new Map<string, StateEntry>();
   private readonly inputIds = new Map<Id, StorageId>();
   private readonly outputIds = new Map<string, StorageId>();
 
@@ -109,8 +116,9 @@ export class Storages {
     }
     const bytes = bytesOf(shape, dtype);
     const storage = this.add("state", name, "", bytes, 0);
-    this.stateIds.set(name, { storage, node });
-    this.states.push({ name, shape, dtype, bytes });
+    const info = { name, shape, dtype, bytes };
+    this.stateIds.set(name, { storage, node, info });
+    this.states.push(info);
     return storage;
   }
 
@@ -120,7 +128,7 @@ export class Storages {
     shape: readonly number[],
     dtype: StateInfo["dtype"],
   ): void {
-    const state = this.states.find((candidate) => candidate.name === name);
+    const state = this.stateIds.get(name)?.info;
     if (state === undefined) {
       this.addState(name, shape, dtype, null);
     } else if (bytesOf(shape, dtype) !== state.bytes || state.dtype !== dtype) {

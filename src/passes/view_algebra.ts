@@ -1,6 +1,6 @@
 /** @file Views of views: what a reshape, transpose, broadcast or slice makes of strides, forwards and backwards. */
 import type { Node, TensorType } from "../ir/graph.ts";
-import type { View } from "../ops/kernel.ts";
+import { isContiguous, type View } from "../ops/kernel.ts";
 import type { BroadcastAttrs } from "../ops/prim/broadcast.ts";
 import type { SliceAttrs } from "../ops/prim/slice.ts";
 import { elementCount, rowMajorStrides, type Shape } from "../util/shapes.ts";
@@ -13,26 +13,31 @@ export const wholeView = ({ shape, dtype }: TensorType): View => ({
 });
 
 /** Dims of size > 1, neighbours joined where they are one run of memory: [size, stride] each. */
-function runs(view: View): [number, number][] {
+function runs({ shape, strides }: View): [number, number][] {
   const list: [number, number][] = [];
-  view.shape.forEach((size, dim) => {
-    if (size === 1) return;
-    const stride = view.strides[dim] ?? 0;
-    const last = list[list.length - 1];
+  let last: [number, number] | undefined;
+  for (let dim = 0; dim < shape.length; dim++) {
+    const size = shape[dim] ?? 1;
+    if (size === 1) continue;
+    const stride = strides[dim] ?? 0;
     if (last !== undefined && last[1] === stride * size) {
       last[0] *= size;
       last[1] = stride;
     } else {
-      list.push([size, stride]);
+      last = [size, stride];
+      list.push(last);
     }
-  });
+  }
   return list;
 }
 
 /** The same elements in the same order under another shape, or null where that needs a copy. */
 export function reshapeView(view: View, shape: Shape): View | null {
+  if (elementCount(shape) <= 1 || isContiguous(view)) {
+    const { offset, dtype } = view;
+    return { shape, strides: rowMajorStrides(shape), offset, dtype };
+  }
   const strides = new Array<number>(shape.length).fill(0);
-  if (elementCount(shape) <= 1) return { ...view, shape, strides: rowMajorStrides(shape) };
   const sources = runs(view);
   let dim = shape.length - 1;
   for (let i = sources.length - 1; i >= 0; i--) {
