@@ -12,8 +12,8 @@ const LANES = [8, 16] as const;
 /** Positions of a strip, and keys of a block. */
 const STRIP = 6;
 const BLOCK_KEYS = 64;
-/** Forward: rows (positions times heads of the group) that a tile aims at. */
-const ROWS_WANTED = 192;
+/** Forward: most rows (positions times heads of the group) that a tile aims at. */
+const ROWS_MAX = 384;
 /** Backward: rows of a query block, blocks of a tile, and what packing a whole head may take. */
 const BLOCK_ROWS = 16 * STRIP;
 const TILE_BLOCKS = 2;
@@ -27,7 +27,7 @@ const total = (pieces: readonly number[]): number =>
 
 function forwardBytes({ length, heads, groups, dim }: AttentionSizes, lanes: number): number {
   const repeats = heads / groups;
-  const most = Math.max(24, Math.floor(ROWS_WANTED / repeats));
+  const most = Math.max(STRIP, Math.floor(ROWS_MAX / repeats));
   const positions = inStrips(Math.ceil(length / Math.ceil(length / most)));
   const rows = positions * repeats;
   const padded = alignUp(dim, lanes);
