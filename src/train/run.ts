@@ -103,6 +103,8 @@ async function trainOn(
   expectFits(memory, device.info.memory_bytes);
   const engine = new Engine(device, programs);
   const directory = createRunDirectory(request.place, request.fresh ?? false);
+  // The initial values are made while the files are written.
+  const initial = await engine.start("init");
   writeDescription(directory, { ...request, config }, device);
   onProgress({
     kind: "started",
@@ -117,7 +119,7 @@ async function trainOn(
     threads: target.threads,
     precision,
   });
-  await (await engine.start("init")).done();
+  await initial.done();
   const metrics = new MetricsWriter(join(directory, "metrics.jsonl"));
   const { tokenizer } = dataset;
   const parts = { engine, train, validation, tokenizer, metrics, onProgress };
