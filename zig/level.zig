@@ -7,6 +7,7 @@ const Table = @import("cpu/table.zig").Table;
 const level_name = @import("level").name;
 
 const files = .{
+    @import("kernels/adamw.zig"),
     @import("kernels/argmax.zig"),
     @import("kernels/attention.zig"),
     @import("kernels/attention_grad.zig"),
@@ -14,10 +15,13 @@ const files = .{
     @import("kernels/cross_entropy.zig"),
     @import("kernels/cross_entropy_grad.zig"),
     @import("kernels/cumsum.zig"),
+    @import("kernels/dynamic_slice.zig"),
+    @import("kernels/dynamic_update.zig"),
     @import("kernels/embedding.zig"),
     @import("kernels/embedding_grad.zig"),
     @import("kernels/fill.zig"),
     @import("kernels/gather.zig"),
+    @import("kernels/grad_norm.zig"),
     @import("kernels/iota.zig"),
     @import("kernels/layer_norm.zig"),
     @import("kernels/layer_norm_grad.zig"),

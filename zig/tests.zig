@@ -21,6 +21,7 @@ test {
     _ = @import("cpu/strided.zig");
     _ = @import("cpu/test_team.zig");
     _ = @import("cpu/gemm_kernel.zig");
+    _ = @import("cpu/gemm_pack.zig");
     _ = @import("kernels/adamw.zig");
     _ = @import("kernels/argmax.zig");
     _ = @import("kernels/copy.zig");
@@ -41,7 +42,7 @@ test {
     _ = @import("kernels/random_normal.zig");
     _ = @import("kernels/scatter_add.zig");
     _ = @import("test/attention_kernels.zig");
-    _ = @import("test/row_kernels.zig");
-    _ = @import("cpu/gemm_pack.zig");
     _ = @import("test/matmul.zig");
+    _ = @import("test/rope_kernel.zig");
+    _ = @import("test/row_kernels.zig");
 }
