@@ -30,6 +30,7 @@ export class Storages {
   inputBytes = 0;
   outputBytes = 0;
   private readonly stateIds = new Map<string, StateEntry>();
+  private readonly replaced = new Set<string>();
   private readonly inputIds = new Map<Id, StorageId>();
   private readonly outputIds = new Map<string, StorageId>();
 
@@ -128,6 +129,10 @@ export class Storages {
     shape: readonly number[],
     dtype: StateInfo["dtype"],
   ): void {
+    if (this.replaced.has(name)) {
+      throw new UserError(`[output] expected one output per state, got two for ${name}`);
+    }
+    this.replaced.add(name);
     const state = this.stateIds.get(name)?.info;
     if (state === undefined) {
       this.addState(name, shape, dtype, null);

@@ -47,6 +47,12 @@ function check(b: Builder): Compiled {
 
 const opcodes = ({ program }: Compiled): string[] => program.instructions.map((i) => i.opcode);
 
+/** Ops whose results lie in the arena; workspaces are not results. */
+const temporaries = ({ plan }: Compiled): string[] =>
+  plan.storages
+    .filter(({ kind, name }) => kind === "arena" && name !== "workspace")
+    .map(({ name }) => name);
+
 describe("state", () => {
   test("is overwritten in place by the op that reads it last", () => {
     const b = new Builder("in_place");
@@ -108,6 +114,42 @@ describe("state", () => {
   });
 });
 
+describe("names", () => {
+  const compiled = (b: Builder) => () =>
+    compile(b.finish(), { kind: "cpu", level: "v3", threads: 1 }, { verify: false });
+
+  test("of inputs, states and outputs are unique", () => {
+    const twice = new Builder("twice");
+    const x = host(twice, "x", [3]);
+    twice.output("y", add(twice, x, host(twice, "x", [3], "f32")));
+    twice.output("z", tanh(twice, host(twice, "x", [1])));
+    expect(compiled(twice)).toThrow("[input] expected one input per name, got x twice");
+
+    const states = new Builder("states");
+    states.output("y", tanh(states, state(states, "s", [3])));
+    states.output("z", tanh(states, state(states, "s", [2])));
+    expect(compiled(states)).toThrow("[input] expected one input per state, got s twice");
+
+    const outputs = new Builder("outputs");
+    outputs.output("y", host(outputs, "x", [3]));
+    outputs.output("y", tanh(outputs, host(outputs, "x", [3])));
+    expect(compiled(outputs)).toThrow("[output] expected one output per name, got y twice");
+
+    const aliases = new Builder("aliases");
+    const s = state(aliases, "s", [3]);
+    aliases.output("y", tanh(aliases, s), "s");
+    aliases.output("z", add(aliases, s, s), "s");
+    expect(compiled(aliases)).toThrow("[output] expected one output per state, got two for s");
+  });
+
+  test("a state's next value has its type", () => {
+    const b = new Builder("types");
+    state(b, "s", [3]);
+    b.output("y", tanh(b, host(b, "x", [4])), "s");
+    expect(compiled(b)).toThrow("[output] expected y as f32[3] like state s, got f32[4]");
+  });
+});
+
 describe("accumulation", () => {
   test("a product adds itself to the state", () => {
     const b = new Builder("product");
@@ -115,7 +157,7 @@ describe("accumulation", () => {
     b.output("g", add(b, state(b, "g", [4, 4]), matmul(b, x, x)), "g");
     const compiled = check(b);
     expect(opcodes(compiled)).toEqual(["matmul"]);
-    expect(compiled.plan.arenaBytes).toBe(0);
+    expect(temporaries(compiled)).toEqual([]);
   });
 
   test("a sum of products adds each term to the state", () => {
@@ -126,7 +168,7 @@ describe("accumulation", () => {
     b.output("g", add(b, state(b, "g", [4, 4]), sum), "g");
     const compiled = check(b);
     expect(opcodes(compiled)).toEqual(["matmul", "matmul"]);
-    expect(compiled.plan.arenaBytes).toBe(0);
+    expect(temporaries(compiled)).toEqual([]);
   });
 
   test("both gradients of a tied embedding go to the state, and the loss runs once", () => {
