@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import { writeYaml } from "../config/write.ts";
 import { type Dataset, openDataset } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
-import { TrainLoader, ValidationLoader } from "../data/loader.ts";
+import { newBatch, TrainLoader, ValidationLoader } from "../data/loader.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
@@ -27,6 +27,7 @@ import {
   writeAtomically,
 } from "./run_directory.ts";
 import { Trainer, type TrainerParts } from "./trainer.ts";
+import { type Validation, validateOn } from "./validate.ts";
 import { saveWeights, WEIGHTS_FILE } from "./weights.ts";
 
 export interface TrainingRequest {
@@ -37,9 +38,18 @@ export interface TrainingRequest {
   readonly sourceText?: string;
   /** Moves an older run of that name aside instead of failing. */
   readonly fresh?: boolean;
-  readonly onProgress?: (progress: Progress) => void;
+  /** The run goes on when it is done. */
+  readonly onProgress?: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary; what was trained is saved. */
   readonly signal?: AbortSignal;
+  /** For a caller that steps through the run: nothing is computed while `onProgress` is not done, and it may look inside. */
+  readonly stepwise?: (inside: Inside) => void;
+}
+
+/** A run between two steps. */
+export interface Inside {
+  validate(): Promise<Validation>;
+  saveWeights(path: string): void;
 }
 
 export const targetOf = ({ info }: Device): CpuTarget => ({
@@ -106,7 +116,7 @@ async function trainOn(
   // The initial values are made while the files are written.
   const initial = await engine.start("init");
   writeDescription(directory, { ...request, config }, device);
-  onProgress({
+  await onProgress({
     kind: "started",
     directory,
     parameters: model.parameters().reduce((n, p) => n + p.count, 0),
@@ -130,8 +140,12 @@ async function trainOn(
       flopsPerToken: model.flopsPerToken(),
       peakFlops: peakFlops(target.level, target.threads),
     },
-    withSignal(parts, request.signal),
+    withSignal({ ...parts, stepwise: request.stepwise !== undefined }, request.signal),
   );
+  request.stepwise?.({
+    validate: () => validateOn(engine, validation, tokenizer, newBatch(rows, length)),
+    saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
+  });
   try {
     const result = await trainer.run();
     const path = join(directory, WEIGHTS_FILE);
@@ -146,7 +160,7 @@ async function trainOn(
       valBitsPerByte: result.validation?.bitsPerByte ?? null,
       elapsedSeconds: result.elapsedSeconds,
     };
-    onProgress(finished);
+    await onProgress(finished);
     return finished;
   } finally {
     metrics.close();

@@ -10,6 +10,7 @@ import type { Engine, Run } from "./engine.ts";
 import type { MetricsWriter, StepMetrics } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import { Rates } from "./rates.ts";
+import { type Validation, validateOn } from "./validate.ts";
 
 export interface TrainerOptions {
   readonly steps: number;
@@ -29,9 +30,12 @@ export interface TrainerParts {
   readonly validation: ValidationLoader;
   readonly tokenizer: Tokenizer;
   readonly metrics: MetricsWriter;
-  readonly onProgress: (progress: Progress) => void;
+  /** The loop goes on when it is done. */
+  readonly onProgress: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary. */
   readonly signal?: AbortSignal;
+  /** Nothing runs ahead of a step's results: whoever looks in between finds the weights of that step. */
+  readonly stepwise?: boolean;
 }
 
 export interface TrainResult {
@@ -41,11 +45,6 @@ export interface TrainResult {
   readonly loss: number;
   readonly validation: Validation | null;
   readonly elapsedSeconds: number;
-}
-
-export interface Validation {
-  readonly loss: number;
-  readonly bitsPerByte: number;
 }
 
 /** A step whose results have not been read yet. */
@@ -84,7 +83,7 @@ export class Trainer {
       done = index + 1;
       if (pending !== undefined) await this.finishStep(pending);
       pending = next;
-      if (this.validatesAfter(done)) {
+      if (this.parts.stepwise === true || this.validatesAfter(done)) {
         await this.finishStep(pending);
         pending = undefined;
       }
@@ -162,7 +161,8 @@ export class Trainer {
     };
     this.parts.metrics.write(metrics);
     const etaSeconds = (steps - step) * typical;
-    this.parts.onProgress({ kind: "step", metrics, steps, etaSeconds });
+    await this.parts.onProgress({ kind: "step", metrics, steps, etaSeconds });
+    if (this.parts.stepwise === true) this.lastRead = performance.now();
     if (applied === 0)
       throw new UserError(
         `step ${step}: the norm of the gradient is ${gradNorm} (loss ${this.loss}); the weights are those of step ${index}`,
@@ -172,23 +172,7 @@ export class Trainer {
 
   private async validate(step: number): Promise<Validation> {
     const { engine, validation, tokenizer } = this.parts;
-    const { batch } = this;
-    let lossSum = 0;
-    let tokens = 0;
-    let bytes = 0;
-    let pending: Run | undefined;
-    const collect = async (run: Run): Promise<void> => {
-      lossSum += Number(await run.output("loss_sum"));
-      tokens += Number(await run.output("tokens"));
-    };
-    for (let index = 0; index < validation.batches; index++) {
-      bytes += tokenizer.byteCount(validation.fill(batch, index));
-      const run = await engine.start("eval", { ...batch });
-      if (pending !== undefined) await collect(pending);
-      pending = run;
-    }
-    if (pending !== undefined) await collect(pending);
-    const result = { loss: lossSum / tokens, bitsPerByte: lossSum / Math.LN2 / bytes };
+    const result = await validateOn(engine, validation, tokenizer, this.batch);
     this.validated = { step, result };
     return result;
   }
