@@ -10,7 +10,7 @@ export default command({
   examples: ["theseus jobs", "theseus jobs --json"],
   args: {},
   async run({ args }) {
-    const jobs = [...JOBS.values()].map(({ name, doc }) => ({ name, doc }));
+    const jobs = JOBS.all.map(({ name, doc }) => ({ name, doc }));
     if (args.json === true) {
       process.stdout.write(`${JSON.stringify({ schema_version: 1, jobs, presets: PRESETS })}\n`);
       return 0;

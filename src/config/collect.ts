@@ -12,10 +12,15 @@ export interface Configured {
   readonly uses?: readonly Configured[];
 }
 
-export interface ConfigSchema {
+export interface ConfigSchema<F extends Field<unknown> = Field<unknown>> {
   /** By slash path, in declaration order. */
-  readonly fields: ReadonlyMap<string, Field<unknown>>;
+  readonly fields: ReadonlyMap<string, F>;
 }
+
+/** The fields that `collect` finds below a class or object. */
+export type FieldsOf<C> =
+  | (C extends { readonly config: infer F extends Fields } ? F[keyof F] : never)
+  | (C extends { readonly uses: readonly (infer U)[] } ? FieldsOf<U> : never);
 
 function sameDeclaration(a: Field<unknown>, b: Field<unknown>): boolean {
   return (
@@ -39,7 +44,9 @@ function add(fields: Map<string, Field<unknown>>, field: Field<unknown>): void {
   fields.set(field.path, field);
 }
 
-export function collect(roots: readonly Configured[]): ConfigSchema {
+export function collect<const R extends readonly Configured[]>(
+  roots: R,
+): ConfigSchema<FieldsOf<R[number]>> {
   const fields = new Map<string, Field<unknown>>();
   const seen = new Set<Configured>();
   const visit = (source: Configured): void => {
@@ -49,5 +56,6 @@ export function collect(roots: readonly Configured[]): ConfigSchema {
     for (const used of source.uses ?? []) visit(used);
   };
   for (const root of roots) visit(root);
-  return { fields };
+  // What was visited is what the type says: both follow `config` and `uses`.
+  return { fields } as unknown as ConfigSchema<FieldsOf<R[number]>>;
 }

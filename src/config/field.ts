@@ -6,9 +6,10 @@ import type * as v from "valibot";
 
 export type FieldSchema<T> = v.GenericSchema<unknown, T>;
 
-export interface Field<T> {
+/** `P` is the path as a literal type, from which the type of a whole configuration follows (tree.ts). */
+export interface Field<T, P extends string = string> {
   /** Slash path in the configuration: `architecture/n_layer`. */
-  readonly path: string;
+  readonly path: P;
   readonly schema: FieldSchema<T>;
   /** Absent: the key is required. */
   readonly default: T | undefined;
@@ -22,11 +23,11 @@ export type Values<F extends Fields> = {
   readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never;
 };
 
-export function field<T>(
-  path: string,
+export function field<T, const P extends string = string>(
+  path: P,
   schema: FieldSchema<T>,
   fallback: T | undefined,
   doc: string,
-): Field<T> {
+): Field<T, P> {
   return { path, schema, default: fallback, doc };
 }

@@ -1,18 +1,30 @@
-/** @file All jobs by name. */
+/** @file All jobs by name: those of the program, and what users' code adds. */
+import type { Configured } from "../config/collect.ts";
+import type { ConfigTree } from "../config/tree.ts";
 import type { Job } from "../train/job.ts";
-import { ConfigError } from "../util/errors.ts";
-import { didYouMean } from "../util/suggest.ts";
+import { Registry } from "../util/registry.ts";
+import { defineJob, type JobDefinition } from "./define_job.ts";
 import { gptPretrain } from "./gpt_pretrain.ts";
 
-export const JOBS: ReadonlyMap<string, Job> = new Map([[gptPretrain.name, gptPretrain]]);
+export const JOBS = new Registry<Job>("job", [gptPretrain]);
 
 export const DEFAULT_JOB = gptPretrain.name;
 
-export function jobNamed(name: string): Job {
-  const job = JOBS.get(name);
-  if (job !== undefined) return job;
-  const names = [...JOBS.keys()];
-  throw new ConfigError(`no job is named "${name}".${didYouMean(name, names)}`, {
-    hint: `jobs: ${names.join(", ")}`,
-  });
+/** The program's own jobs with the types of their configurations. */
+export interface KnownJobs {
+  readonly "gpt/pretrain": typeof gptPretrain;
+}
+
+/** The type of a job's whole configuration, required groups and all. */
+export type ConfigOf<J extends Job> = J extends Job<infer F> ? ConfigTree<F> : never;
+
+export const jobNamed = (name: string): Job => JOBS.named(name);
+
+/** Defines a job and registers it: a configuration may then say `job: <name>`. */
+export function job<const N extends string, const R extends readonly Configured[]>(
+  definition: JobDefinition<N, R>,
+) {
+  const defined = defineJob(definition);
+  JOBS.register(defined);
+  return defined;
 }

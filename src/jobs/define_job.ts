@@ -1,0 +1,47 @@
+/** @file A job from its model: what every training job can configure is added here, once. */
+import { type Configured, collect, type FieldsOf } from "../config/collect.ts";
+import type { Config } from "../config/config.ts";
+import { type Field, field } from "../config/field.ts";
+import { enumOf } from "../config/schema.ts";
+import { dataFields } from "../data/fields.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
+import { adamwFields, scheduleFields } from "../optim/fields.ts";
+import { trainingFields, validationFields } from "../train/fields.ts";
+import type { Job } from "../train/job.ts";
+import { ConfigError } from "../util/errors.ts";
+
+const TRAINING = [
+  { config: dataFields },
+  { config: trainingFields },
+  { config: scheduleFields },
+  { config: adamwFields },
+  { config: validationFields },
+] as const;
+
+export interface JobDefinition<N extends string, R extends readonly Configured[]> {
+  /** `family/purpose`, as it stands in `job:` of a configuration. */
+  readonly name: N;
+  readonly doc: string;
+  /** The module classes whose fields can be configured, with all that these use. */
+  readonly uses: R;
+  /** Declares the model; throws a UserError where settings do not fit together. */
+  model(config: Config): LanguageModel;
+}
+
+type JobFields<N extends string, R extends readonly Configured[]> =
+  | Field<N, "job">
+  | FieldsOf<R[number]>
+  | FieldsOf<(typeof TRAINING)[number]>;
+
+const NAME = /^[a-z0-9][a-z0-9_-]*(\/[a-z0-9][a-z0-9_-]*)+$/;
+
+export function defineJob<const N extends string, const R extends readonly Configured[]>(
+  definition: JobDefinition<N, R>,
+): Job<JobFields<N, R>> {
+  const { name, doc } = definition;
+  if (!NAME.test(name))
+    throw new ConfigError(`expected a job's name like "gpt/pretrain", got "${name}"`);
+  const jobField = { job: field("job", enumOf([name]), name, "what this file configures") };
+  const schema = collect([{ config: jobField }, ...definition.uses, ...TRAINING]);
+  return { name, doc, schema, model: (config) => definition.model(config) };
+}
