@@ -1,18 +1,16 @@
 /**
  * @file Programs on a device: all memory is allocated when the engine is made (state shared by name, one arena, two slots of
- * host values a program), then runs are queued. Two may be in flight, so the host prepares the next while one computes.
+ * host values a program), then runs are queued. A program's third run waits for its first, so the host prepares one step
+ * while the device computes the one before.
  */
 
 import type { HostSlot, Program } from "../program/program.ts";
 import { serialize } from "../program/serialize.ts";
-import type { Device, DeviceBuffer, LoadedProgram } from "../runtime/index.ts";
+import type { Device, DeviceBuffer, LoadedProgram, Slot, Ticket } from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
 import { type HostValue, readValue, writeValue } from "./host_values.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
 import { SLOTS } from "./memory_report.ts";
-
-/** Runs that may be queued at once; the library takes no more. */
-const IN_FLIGHT = 2;
 
 export interface Run {
   /** Waits for the run and returns a host output of it; valid until this program has been started twice more. */
@@ -26,6 +24,8 @@ interface Loaded {
   readonly inputs: readonly DeviceBuffer[];
   readonly outputs: readonly DeviceBuffer[];
   readonly staging: Uint8Array<ArrayBuffer>;
+  /** Last run of each slot. */
+  readonly tickets: (Ticket | undefined)[];
   runs: number;
 }
 
@@ -34,7 +34,6 @@ export class Engine {
   private readonly loaded = new Map<ProgramName, Loaded>();
   private readonly states = new Map<string, DeviceBuffer>();
   private readonly owned: DeviceBuffer[] = [];
-  private readonly inFlight: number[] = [];
   private arena: DeviceBuffer | undefined;
 
   constructor(device: Device, programs: Programs) {
@@ -55,15 +54,16 @@ export class Engine {
     return buffer;
   }
 
-  /** Queues a run; waits only while two runs are queued already. */
+  /** Queues a run; waits only while two runs of this program are queued already. */
   async start(name: ProgramName, inputs: Readonly<Record<string, HostValue>> = {}): Promise<Run> {
     const loaded = this.loaded.get(name);
     assert(loaded !== undefined, `the engine has no program ${name}`);
-    while (this.inFlight.length >= IN_FLIGHT) await this.device.wait(this.inFlight.shift() ?? 0);
-    const slot = (loaded.runs++ % SLOTS) as 0 | 1;
+    const slot = (loaded.runs++ % SLOTS) as Slot;
+    const before = loaded.tickets[slot];
+    if (before !== undefined) await this.device.wait(before);
     this.writeInputs(loaded, slot, inputs);
     const ticket = loaded.native.run(slot);
-    this.inFlight.push(ticket);
+    loaded.tickets[slot] = ticket;
     const started = loaded.runs;
     return {
       done: () => this.device.wait(ticket),
@@ -76,7 +76,8 @@ export class Engine {
   }
 
   async finish(): Promise<void> {
-    for (const ticket of this.inFlight.splice(0)) await this.device.wait(ticket);
+    for (const { tickets } of this.loaded.values())
+      for (const ticket of tickets) if (ticket !== undefined) await this.device.wait(ticket);
   }
 
   /** Switches the clock per instruction, for all programs; the times start from zero. */
@@ -124,7 +125,7 @@ export class Engine {
       }
     });
     const staging = new Uint8Array(inputs[0]?.bytes ?? 0);
-    return { program, native, inputs, outputs, staging, runs: 0 };
+    return { program, native, inputs, outputs, staging, tickets: [], runs: 0 };
   }
 
   private stateOf(name: string, bytes: number): DeviceBuffer {
@@ -140,7 +141,7 @@ export class Engine {
 
   private writeInputs(
     loaded: Loaded,
-    slot: 0 | 1,
+    slot: Slot,
     values: Readonly<Record<string, HostValue>>,
   ): void {
     const { program, staging, inputs } = loaded;
@@ -152,7 +153,7 @@ export class Engine {
     inputs[slot]?.write(staging);
   }
 
-  private readOutput(loaded: Loaded, slot: 0 | 1, name: string): HostValue {
+  private readOutput(loaded: Loaded, slot: Slot, name: string): HostValue {
     const place: HostSlot | undefined = loaded.program.outputs.find((each) => each.name === name);
     const buffer = loaded.outputs[slot];
     assert(place !== undefined && buffer !== undefined, `no output is named ${name}`);

@@ -1,6 +1,6 @@
 /**
- * @file The training loop. Two runs are always queued: step n + 1 is prepared while step n computes, so a step's loss is
- * read one step late. What is computed depends on the configuration alone, never on timing.
+ * @file The training loop. Step n + 1 is prepared and queued while step n computes, so a step's loss is read one step late.
+ * What is computed depends on the configuration alone, never on timing.
  */
 import { type Batch, newBatch, type TrainLoader, type ValidationLoader } from "../data/loader.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
