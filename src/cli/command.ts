@@ -21,33 +21,52 @@ export const globalArgs = {
   "no-color": { type: "boolean", description: "no colours" },
 } as const satisfies ArgsDef;
 
-export interface Invocation<T extends ArgsDef> {
+/** String options that may be given several times: citty keeps only the last one, so they are read here. */
+export type RepeatedArgs = Readonly<
+  Record<string, { readonly description: string; readonly valueHint?: string }>
+>;
+
+export interface Invocation<T extends ArgsDef, R extends RepeatedArgs = RepeatedArgs> {
   readonly args: CommandContext<T & typeof globalArgs>["args"];
   /** `a.b=v` arguments, in order. */
   readonly overrides: readonly string[];
+  /** The values of each repeatable option, in order. */
+  readonly repeated: { readonly [K in keyof R]: readonly string[] };
+  /** What follows the positionals of a `passthrough` command, as it was typed. */
+  readonly passed: readonly string[];
 }
 
-export interface Command<T extends ArgsDef = ArgsDef> {
+export interface Command<T extends ArgsDef = ArgsDef, R extends RepeatedArgs = RepeatedArgs> {
   readonly name: string;
   readonly summary: string;
   readonly examples: readonly string[];
   readonly args: T;
+  readonly repeated?: R;
   /** Whether `a.b=v` arguments are taken. */
   readonly overrides?: boolean;
+  /** Whether all that follows the positionals belongs to somebody else: options there are not ours. */
+  readonly passthrough?: boolean;
   /** Returns the exit code (nothing: 0). */
-  run(invocation: Invocation<T>): Promise<number | undefined>;
+  run(invocation: Invocation<T, R>): Promise<number | undefined>;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the table of commands holds commands with different arguments.
-export type AnyCommand = Command<any>;
+export type AnyCommand = Command<any, any>;
 
-export const command = <const T extends ArgsDef>(definition: Command<T>): Command<T> => definition;
+export const command = <
+  const T extends ArgsDef,
+  const R extends RepeatedArgs = Readonly<Record<never, never>>,
+>(
+  definition: Command<T, R>,
+): Command<T, R> => definition;
 
 const OVERRIDE = /^[A-Za-z_][\w-]*(\.[\w-]+)*=/;
 
 export interface SplitArgs {
   readonly rest: readonly string[];
   readonly overrides: readonly string[];
+  readonly repeated: Readonly<Record<string, readonly string[]>>;
+  readonly passed: readonly string[];
   readonly help: boolean;
 }
 
@@ -59,7 +78,7 @@ export function aliasesOf(def: ArgsDef[string]): readonly string[] {
   return alias === undefined ? [] : [alias].flat();
 }
 
-function flagTable(args: ArgsDef): FlagTable {
+function flagTable(args: ArgsDef, repeated: RepeatedArgs): FlagTable {
   const flags = new Map<string, { type: string; name: string }>();
   for (const [name, def] of Object.entries(args)) {
     if (def.type === "positional") continue;
@@ -69,6 +88,7 @@ function flagTable(args: ArgsDef): FlagTable {
     for (const alias of aliasesOf(def))
       flags.set(alias.length === 1 ? `-${alias}` : `--${alias}`, entry);
   }
+  for (const name of Object.keys(repeated)) flags.set(`--${name}`, { type: "repeated", name });
   return flags;
 }
 
@@ -91,21 +111,34 @@ function checkFlag(raw: string, next: string | undefined, flags: FlagTable): boo
 /** Checks a raw command line against the command: unknown flags, missing values, too many or too few positionals. */
 export function splitArgs(definition: AnyCommand, raw: readonly string[]): SplitArgs {
   const args: ArgsDef = { ...globalArgs, ...definition.args };
-  const flags = flagTable(args);
+  const repeatedArgs: RepeatedArgs = definition.repeated ?? {};
+  const flags = flagTable(args, repeatedArgs);
+  const repeated: Record<string, string[]> = {};
+  for (const name of Object.keys(repeatedArgs)) repeated[name] = [];
   const rest: string[] = [];
   const overrides: string[] = [];
   const positionals: string[] = [];
+  const slots = Object.values(args).filter((def) => def.type === "positional").length;
+  let passed: readonly string[] = [];
   for (let i = 0; i < raw.length; i++) {
     const token = raw[i] ?? "";
+    if (definition.passthrough === true && positionals.length === slots) {
+      passed = raw.slice(i);
+      break;
+    }
     if (token === "--") {
       positionals.push(...raw.slice(i + 1));
       rest.push(...raw.slice(i));
       break;
     }
-    if (token === "-h" || token === "--help") return { rest, overrides, help: true };
+    if (token === "-h" || token === "--help")
+      return { rest, overrides, repeated, passed, help: true };
     if (token.startsWith("-") && token !== "-") {
-      rest.push(token);
-      if (checkFlag(token, raw[i + 1], flags)) rest.push(raw[++i] ?? "");
+      const takesNext = checkFlag(token, raw[i + 1], flags);
+      const value = takesNext ? (raw[++i] ?? "") : token.slice(token.indexOf("=") + 1);
+      const list = repeated[token.split("=", 1)[0]?.slice(2) ?? ""];
+      if (list !== undefined) list.push(value);
+      else rest.push(token, ...(takesNext ? [value] : []));
     } else if (definition.overrides === true && OVERRIDE.test(token)) {
       overrides.push(token);
     } else {
@@ -114,7 +147,7 @@ export function splitArgs(definition: AnyCommand, raw: readonly string[]): Split
     }
   }
   checkArity(definition, args, positionals);
-  return { rest, overrides, help: false };
+  return { rest, overrides, repeated, passed, help: false };
 }
 
 function checkArity(definition: AnyCommand, args: ArgsDef, positionals: readonly string[]): void {
@@ -138,7 +171,8 @@ export async function invoke(definition: AnyCommand, split: SplitArgs): Promise<
     meta: { name: definition.name, description: definition.summary },
     args,
     async run(context) {
-      code = (await definition.run({ args: context.args, overrides: split.overrides })) ?? 0;
+      const { overrides, repeated, passed } = split;
+      code = (await definition.run({ args: context.args, overrides, repeated, passed })) ?? 0;
     },
   });
   await runCommand(cmd, { rawArgs: [...split.rest] });

@@ -6,6 +6,7 @@ import { jobNamed } from "../jobs/registry.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
+import { loadArgs, loadUserCode } from "./user_code.ts";
 
 function save(path: string, text: string, force: boolean): void {
   if (path === "-") {
@@ -40,7 +41,9 @@ export default command({
     from: { type: "string", valueHint: "config", description: "start from this file or preset" },
     force: { type: "boolean", description: "replace an existing file" },
   },
-  async run({ args, overrides }) {
+  repeated: loadArgs,
+  async run({ args, overrides, repeated }) {
+    await loadUserCode(repeated.load);
     const { name, doc } = jobNamed(args.job);
     const source =
       args.from === undefined ? { name: "", text: `job: ${name}\n` } : configSource(args.from);

@@ -1,7 +1,7 @@
 /** @file Help texts: ten lines for `theseus` alone, and one page a command with its examples first. */
 import type { ArgsDef } from "citty";
 import { VERSION } from "../util/version.ts";
-import { type AnyCommand, aliasesOf, globalArgs } from "./command.ts";
+import { type AnyCommand, aliasesOf, globalArgs, type RepeatedArgs } from "./command.ts";
 
 export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
@@ -28,10 +28,15 @@ function usageLine(definition: AnyCommand): string {
       def.required === false ? `[${name.toUpperCase()}]` : name.toUpperCase(),
     );
   const overrides = definition.overrides === true ? ["[a.b=v ...]"] : [];
-  return ["theseus", definition.name, ...positionals, "[options]", ...overrides].join(" ");
+  const rest = definition.passthrough === true ? ["[ARGS ...]"] : overrides;
+  const options = ["[options]"];
+  // Options after a script belong to the script.
+  const middle =
+    definition.passthrough === true ? [...options, ...positionals] : [...positionals, ...options];
+  return ["theseus", definition.name, ...middle, ...rest].join(" ");
 }
 
-function argumentRows(args: ArgsDef): string[] {
+function argumentRows(args: ArgsDef, repeated: RepeatedArgs = {}): string[] {
   const rows = Object.entries(args).map(([name, def]): [string, string] => {
     if (def.type === "positional") return [name.toUpperCase(), def.description ?? ""];
     const aliases = aliasesOf(def)
@@ -41,6 +46,8 @@ function argumentRows(args: ArgsDef): string[] {
     const fallback = def.default === undefined ? "" : ` (default: ${def.default})`;
     return [`--${name}${aliases}${value}`, `${def.description ?? ""}${fallback}`];
   });
+  for (const [name, { description, valueHint = "value" }] of Object.entries(repeated))
+    rows.push([`--${name} ${valueHint.toUpperCase()}`, `${description} (may be repeated)`]);
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
@@ -55,7 +62,7 @@ export function commandHelp(definition: AnyCommand): string {
     `usage: ${usageLine(definition)}`,
     "",
     "arguments",
-    ...argumentRows(definition.args),
+    ...argumentRows(definition.args, definition.repeated),
     "",
     "everywhere",
     ...argumentRows(globalArgs),

@@ -5,6 +5,7 @@ import { didYouMean } from "../util/suggest.ts";
 import { type AnyCommand, invoke, splitArgs, UsageError } from "./command.ts";
 import { EXIT_BUG, EXIT_CODES } from "./exit_codes.ts";
 import { commandHelp, rootHelp } from "./help.ts";
+import { laterFault } from "./user_code.ts";
 
 interface Entry {
   readonly summary: string;
@@ -24,6 +25,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./plan.ts"),
   },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
+  script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },
   runs: { summary: "the runs under a root", load: () => import("./runs.ts") },
   show: { summary: "one run in detail, or how two differ", load: () => import("./show.ts") },
   plot: { summary: "loss curves of runs", load: () => import("./plot.ts") },
@@ -59,7 +61,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   return invoke(definition, split);
 }
 
-function report(error: unknown, json: boolean): number {
+function report(thrown: unknown, json: boolean): number {
+  const error = thrown instanceof UserError ? thrown : (laterFault(thrown) ?? thrown);
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof UserError)) {
     if (json) process.stdout.write(`${JSON.stringify({ error: { code: "bug", message } })}\n`);

@@ -6,6 +6,7 @@ import { planRun, type RunPlan } from "../train/plan.ts";
 import { targetOf } from "../train/run.ts";
 import { command } from "./command.ts";
 import { bytesText, countText, tableText } from "./format.ts";
+import { loadArgs, loadUserCode } from "./user_code.ts";
 
 const SCOPES_SHOWN = 12;
 
@@ -46,7 +47,9 @@ export default command({
   args: {
     config: { type: "positional", required: true, description: "a YAML file or a preset's name" },
   },
-  async run({ args, overrides }) {
+  repeated: loadArgs,
+  async run({ args, overrides, repeated }) {
+    await loadUserCode(repeated.load);
     const { job, config } = loadJob(configSource(args.config), overrides);
     const { threads } = config.values(trainingFields);
     const device = openDevice(threads === null ? {} : { threads });

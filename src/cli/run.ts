@@ -7,12 +7,14 @@ import { durationText } from "./format.ts";
 import { EXIT_INTERRUPTED, interruption } from "./interrupt.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { ProgressLine } from "./progress_line.ts";
+import { keepUserCode, loadArgs, loadUserCode } from "./user_code.ts";
 
 export default command({
   name: "run",
   summary: "train from a configuration",
   examples: [
     "theseus run first gpt/tiny-sotu",
+    "theseus run mine my.yaml --load my_model.ts",
     "theseus run second my.yaml out training.steps=500 architecture.n_layer=6",
   ],
   overrides: true,
@@ -25,7 +27,9 @@ export default command({
     group: { type: "string", alias: "g", default: "default", description: "group" },
     fresh: { type: "boolean", description: "move an older run of this name aside" },
   },
-  async run({ args, overrides }) {
+  repeated: loadArgs,
+  async run({ args, overrides, repeated }) {
+    await loadUserCode(repeated.load);
     const { job, config, source } = loadJob(configSource(args.config), overrides);
     const { name, project, group } = args;
     const line = new ProgressLine();
@@ -39,6 +43,7 @@ export default command({
         fresh: args.fresh === true,
         signal: stop.signal,
         onProgress(event) {
+          if (event.kind === "started") keepUserCode(event.directory);
           if (args.quiet !== true) line.show(event);
           if (args.json === true && event.kind === "step")
             process.stdout.write(`${JSON.stringify({ schema_version: 1, ...event.metrics })}\n`);

@@ -3,6 +3,7 @@ import { sampleRun } from "../jobs/sample_run.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
 import { findRun, rootArgs, rootOf } from "./place.ts";
+import { loadArgs, loadUserCode } from "./user_code.ts";
 
 function numberOf(text: string, name: string, low: number, integer: boolean): number {
   const value = Number(text);
@@ -29,7 +30,9 @@ export default command({
     "top-k": { type: "string", default: "0", description: "only the k likeliest; 0: all" },
     seed: { type: "string", default: "0", description: "seed of the draw" },
   },
-  async run({ args }) {
+  repeated: loadArgs,
+  async run({ args, repeated }) {
+    await loadUserCode(repeated.load);
     const options = {
       maxTokens: numberOf(args.tokens, "tokens", 1, true),
       temperature: numberOf(args.temperature, "temperature", 0, false),

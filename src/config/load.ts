@@ -86,6 +86,20 @@ class Loader {
     if (value !== undefined) this.set(parts, value, order);
   }
 
+  /** What one assignment sets, by path; nothing is set when any of it is wrong. */
+  assignment(parts: readonly string[], value: unknown, source: string): Map<string, unknown> {
+    const origin: Origin = { order: this.order++, source };
+    this.set(parts, fromPlain(value, origin), origin.order);
+    for (const [path, found] of this.found) {
+      const field = this.schema.fields.get(path);
+      if (found.value !== "???" || field === undefined) continue;
+      const wanted = `expected ${typeText(field.schema)}, got "???"`;
+      this.problems.add(origin, path.split("/").join("."), wanted);
+    }
+    this.problems.throwIfAny();
+    return new Map([...this.found].map(([path, found]) => [path, found.value]));
+  }
+
   private merge(tree: MapTree, order: number): void {
     for (const [key, { origin, value }] of tree.entries) this.set([key], value, order, origin);
   }
@@ -150,3 +164,11 @@ export function loadConfig(options: LoadOptions): Config {
   for (const text of options.overrides ?? []) loader.override(text);
   return loader.finish();
 }
+
+/** Checks `a.b = value` as a file's values are checked; returns the new values by slash path. `source` names the place. */
+export const checkAssignment = (
+  schema: ConfigSchema,
+  parts: readonly string[],
+  value: unknown,
+  source: string,
+): ReadonlyMap<string, unknown> => new Loader({ schema }).assignment(parts, value, source);

@@ -171,6 +171,13 @@ export class Tensor {
     ]);
   }
 
+  /** The same value with an axis under another name, so that it does not meet its like. */
+  rename(name: string, into: string): Tensor {
+    const at = this.dim("rename", name);
+    const axes = this.axes.map((a, i) => (i === at ? { name: into, size: a.size } : a));
+    return new Tensor(this.trace, this.id, axes);
+  }
+
   /** The same axes in another order. */
   order(...names: readonly string[]): Tensor {
     const perm = names.map((name) => this.dim("order", name));

@@ -9,19 +9,30 @@ import type { Tensor } from "../../nn/tensor.ts";
 
 export type BlockOptions = AttentionOptions & MlpOptions & NormOptions & DropoutOptions;
 
+/** What mixes positions in a block: reads and writes [batch, seq, width]; `positions` is i32 [batch, seq]. */
+export interface Mixer extends Module {
+  forward(x: Tensor, positions: Tensor): Tensor;
+}
+
+/** Parts that a variant of the family exchanges. */
+export interface BlockParts {
+  readonly attention?: (width: Axis, options: AttentionOptions) => Mixer;
+}
+
 export class Block extends Module {
   static readonly uses = [Attention, Mlp, Norm, Dropout];
   readonly attnNorm: Norm;
-  readonly attn: Attention;
+  readonly attn: Mixer;
   readonly mlpNorm: Norm;
   readonly mlp: Mlp;
   readonly attnDrop: Dropout;
   readonly mlpDrop: Dropout;
 
-  constructor(width: Axis, options: BlockOptions) {
+  constructor(width: Axis, options: BlockOptions, parts: BlockParts = {}) {
     super();
+    const attention = parts.attention ?? ((w: Axis, o: AttentionOptions) => new Attention(w, o));
     this.attnNorm = this.child("attn_norm", () => new Norm(width, options));
-    this.attn = this.child("attn", () => new Attention(width, options));
+    this.attn = this.child("attn", () => attention(width, options));
     this.attnDrop = this.child("attn_drop", () => new Dropout(options));
     this.mlpNorm = this.child("mlp_norm", () => new Norm(width, options));
     this.mlp = this.child("mlp", () => new Mlp(width, options));

@@ -15,7 +15,7 @@ import type { Param } from "../../nn/param.ts";
 import { positionsOf } from "../../nn/positions.ts";
 import type { Tensor } from "../../nn/tensor.ts";
 import { type TokenLoss, tokenLoss } from "../../nn/token_loss.ts";
-import { Block, type BlockOptions } from "./block.ts";
+import { Block, type BlockOptions, type BlockParts } from "./block.ts";
 
 const config = {
   nLayer: field("architecture/n_layer", int({ min: 1 }), 6, "transformer blocks"),
@@ -56,7 +56,7 @@ export class Gpt extends Module implements LanguageModel {
   /** [vocab, n_embd]. */
   readonly head: Param;
 
-  constructor(options: GptOptions) {
+  constructor(options: GptOptions, parts: BlockParts = {}) {
     super();
     this.options = options;
     this.width = axis("n_embd", options.nEmbd);
@@ -70,7 +70,8 @@ export class Gpt extends Module implements LanguageModel {
     this.wte = this.child("wte", () => table(this.vocab));
     this.wpe = rotary ? undefined : this.child("wpe", () => table(positions));
     this.drop = this.child("drop", () => new Dropout(options));
-    this.blocks = this.childList("blocks", options.nLayer, () => new Block(this.width, inner));
+    const block = () => new Block(this.width, inner, parts);
+    this.blocks = this.childList("blocks", options.nLayer, block);
     this.norm = this.child("norm", () => new Norm(this.width, options));
     this.head = options.tieEmbeddings
       ? this.wte.weight

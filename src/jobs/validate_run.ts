@@ -1,0 +1,31 @@
+/** @file The loss of a trained run over its held-out text, as the run itself computes it. */
+import { openDataset } from "../data/dataset.ts";
+import { dataFields } from "../data/fields.ts";
+import { newBatch, ValidationLoader } from "../data/loader.ts";
+import { compile } from "../passes/index.ts";
+import { Engine } from "../train/engine.ts";
+import { trainingFields, validationFields } from "../train/fields.ts";
+import { resolvePrecision } from "../train/job_programs.ts";
+import { buildEval } from "../train/programs.ts";
+import { targetOf } from "../train/run.ts";
+import { type Validation, validateOn } from "../train/validate.ts";
+import { loadWeights } from "../train/weights.ts";
+import { type RunSource, trainedRun, withDevice } from "./trained_run.ts";
+
+export async function validateRun(source: RunSource): Promise<Validation> {
+  const { config, model, weights } = trainedRun(source);
+  const dataset = openDataset(config.values(dataFields));
+  const rows = config.get(trainingFields.rows);
+  const length = model.blockSize;
+  const { batches } = config.values(validationFields);
+  const loader = new ValidationLoader(dataset.validation, length, rows, batches);
+  return withDevice(config, source.threads, async (device) => {
+    const target = targetOf(device);
+    const graph = buildEval(model, { rows, length }, resolvePrecision(config, target));
+    const engine = new Engine(device, new Map([["eval", compile(graph, target)]]));
+    loadWeights(engine, model, weights);
+    const result = await validateOn(engine, loader, dataset.tokenizer, newBatch(rows, length));
+    engine.free();
+    return result;
+  });
+}
