@@ -109,16 +109,33 @@ fn bench(s: Shape, threads: u32) !void {
 
     const forward = parts[0] ++ [_]abi.Operand{ team.output(o), team.output(l) };
     const backward = parts[0] ++ [_]abi.Operand{ o, l, d } ++
-        [_]abi.Operand{ team.output(parts[1][0]), team.output(parts[1][1]), team.output(parts[1][2]) };
+        [_]abi.Operand{
+            team.output(parts[1][0]),
+            team.output(parts[1][1]),
+            team.output(parts[1][2]),
+        };
     const t: f64 = @floatFromInt(s.steps);
     const pairs = if (s.causal) t * (t + 1) / 2 else t * t;
     const product = 2 * pairs * @as(f64, @floatFromInt(s.batches * s.heads * s.head_dim));
     std.debug.print("B{d} T{d} H{d} G{d} D{d} {s}{s}:", .{
-        s.batches, s.steps, s.heads, s.groups, s.head_dim, if (s.causal) "causal" else "full", if (s.bf16) " bf16" else "",
+        s.batches,                   s.steps, s.heads, s.groups, s.head_dim,
+        if (s.causal)
+            "causal"
+        else
+            "full",
+        if (s.bf16) " bf16" else "",
     });
     const pass = [_]struct { name: []const u8, ins: abi.Instruction, products: f64 }{
-        .{ .name = "forward", .ins = team.instruction(.attention, &forward, &words, false), .products = 2 },
-        .{ .name = "backward", .ins = team.instruction(.attention_grad, &backward, &words, false), .products = 5 },
+        .{
+            .name = "forward",
+            .ins = team.instruction(.attention, &forward, &words, false),
+            .products = 2,
+        },
+        .{
+            .name = "backward",
+            .ins = team.instruction(.attention_grad, &backward, &words, false),
+            .products = 5,
+        },
     };
     inline for (.{ attention, attention_grad }, 0..) |kernel, i| {
         var crew = try team.Crew.init(kernel, &pass[i].ins, threads);
@@ -126,7 +143,10 @@ fn bench(s: Shape, threads: u32) !void {
         const timing = try time(&crew);
         const speed = product * pass[i].products / timing.ns;
         const most = timing.peak * @as(f64, @floatFromInt(threads));
-        std.debug.print("  {s} {d:.1} GFLOP/s = {d:.0} % of {d:.0}", .{ pass[i].name, speed, 100 * speed / most, most });
+        std.debug.print(
+            "  {s} {d:.1} GFLOP/s = {d:.0} % of {d:.0}",
+            .{ pass[i].name, speed, 100 * speed / most, most },
+        );
     }
     std.debug.print("\n", .{});
 }

@@ -56,14 +56,21 @@ pub const Product = struct {
 /// multiply-adds in ascending depth, so the blocking does not show in the bits.
 pub fn multiply(comptime left: Left, comptime mode: Mode, p: Product) void {
     var at: u64 = 0;
-    while (at + vectors <= p.columns) : (at += vectors) multiply_columns(left, mode, vectors, p, at * lanes);
+    while (at + vectors <= p.columns) : (at += vectors)
+        multiply_columns(left, mode, vectors, p, at * lanes);
     switch (p.columns - at) {
         inline 1...vectors - 1 => |n| multiply_columns(left, mode, n, p, at * lanes),
         else => {},
     }
 }
 
-fn multiply_columns(comptime left: Left, comptime mode: Mode, comptime n: u32, p: Product, column: u64) void {
+fn multiply_columns(
+    comptime left: Left,
+    comptime mode: Mode,
+    comptime n: u32,
+    p: Product,
+    column: u64,
+) void {
     const c = p.c + column;
     var sums: [strip][n]F = undefined;
     inline for (0..strip) |i| inline for (0..n) |j| {
@@ -88,7 +95,8 @@ fn multiply_columns(comptime left: Left, comptime mode: Mode, comptime n: u32, p
         a += a_step;
         b += p.b_stride;
     }
-    inline for (0..strip) |i| inline for (0..n) |j| store(c + i * p.c_stride + j * lanes, sums[i][j]);
+    inline for (0..strip) |i|
+        inline for (0..n) |j| store(c + i * p.c_stride + j * lanes, sums[i][j]);
 }
 
 /// 2^x for x <= 0, within 1e-7; exactly 0 below -100 (softmax weights that small do not matter, masked scores are
@@ -100,7 +108,9 @@ pub inline fn exp2_negative(x: F) F {
     const shifted = clamped + magic;
     const r = clamped - (shifted - magic);
     var p: F = @splat(0.001326472727228544);
-    inline for (.{ 0.009671512756689331, 0.05550733744146461, 0.2402224208357448, 0.693146977598022, 1 }) |c|
+    inline for (
+        .{ 0.009671512756689331, 0.05550733744146461, 0.2402224208357448, 0.693146977598022, 1 },
+    ) |c|
         p = @mulAdd(F, p, r, @splat(c));
     const shift: @Vector(lanes, u5) = @splat(23);
     const exponent = @as(U, @bitCast(shifted)) << shift;
@@ -159,7 +169,10 @@ pub fn pack_rows(
         const target = to + row * padded;
         var i: u64 = 0;
         while (i < size) : (i += lanes)
-            store(target + i, operand(round, rows.load_at(T, source, i, size, 0)) * rows.splat(scale));
+            store(
+                target + i,
+                operand(round, rows.load_at(T, source, i, size, 0)) * rows.splat(scale),
+            );
     }
 }
 
@@ -184,10 +197,14 @@ pub fn pack_columns(
             var tile: [lanes]F = undefined;
             for (0..lanes) |i| {
                 const row = first + i;
-                tile[i] = if (row < count) rows.load_at(T, from + row * stride, d, size, 0) else @splat(0);
+                tile[i] = if (row < count)
+                    rows.load_at(T, from + row * stride, d, size, 0)
+                else
+                    @splat(0);
             }
             transpose(&tile);
-            for (0..@min(lanes, size - d)) |i| store(to + (d + i) * block_keys + first, operand(round, tile[i]));
+            for (0..@min(lanes, size - d)) |i|
+                store(to + (d + i) * block_keys + first, operand(round, tile[i]));
         }
     }
 }
@@ -234,7 +251,9 @@ test "products, packing and exp2" {
     for (b) |*x| x.* = rng.floatNorm(f32);
     var factor: [strip]f32 = undefined;
     for (&factor) |*x| x.* = rng.float(f32);
-    inline for (.{ Left.row, Left.column }) |left| inline for (.{ Mode.set, Mode.add, Mode.scale }) |mode| {
+    inline for (.{ Left.row, Left.column }) |left| inline for (
+        .{ Mode.set, Mode.add, Mode.scale },
+    ) |mode| {
         for (1..6) |columns| {
             for (c) |*x| x.* = 2;
             multiply(left, mode, .{
@@ -255,7 +274,10 @@ test "products, packing and exp2" {
                     .scale => 2 * @as(f64, factor[i]),
                 };
                 for (0..depth) |k| {
-                    const value: f64 = if (left == .row) a[i * depth + k] else a[k * block_keys + i];
+                    const value: f64 = if (left == .row)
+                        a[i * depth + k]
+                    else
+                        a[k * block_keys + i];
                     sum += value * b[k * size + j];
                 }
                 try std.testing.expectApproxEqAbs(sum, c[i * size + j], 1e-4);

@@ -71,7 +71,10 @@ pub const Problem = struct {
             const first = @as(*const volatile u32, &o.ptr(u32)[at]).*;
             start = @max(start, first);
         }
-        return if (start < end) .{ .start = @intCast(start), .end = @intCast(end) } else .{ .start = 0, .end = 0 };
+        return if (start < end)
+            .{ .start = @intCast(start), .end = @intCast(end) }
+        else
+            .{ .start = 0, .end = 0 };
     }
 };
 
@@ -146,7 +149,14 @@ pub fn mask(scores: [*]f32, keys: [*]const Keys, strip: StripKeys, first: u64, s
 }
 
 /// Keys of `count` positions from `first`; the rows that pad the last strip see what the last position sees.
-pub fn fill_keys(p: *const Problem, batch: u64, first: u64, count: u64, keys: [*]Keys, strips: [*]StripKeys) void {
+pub fn fill_keys(
+    p: *const Problem,
+    batch: u64,
+    first: u64,
+    count: u64,
+    keys: [*]Keys,
+    strips: [*]StripKeys,
+) void {
     const padded = padded_rows(count);
     for (0..padded) |i| keys[i] = if (i < count) p.visible(batch, first + i) else keys[count - 1];
     for (0..padded / block.strip) |i| strips[i] = .of(keys[i * block.strip ..][0..block.strip]);
@@ -158,7 +168,14 @@ pub inline fn row_of(comptime T: type, o: *const Operand, batch: u64, step: u64,
 }
 
 /// Packs `count` rows from position `first` of one head, times `scale`; the rows that pad the last strip are 0.
-pub fn pack_heads(o: *const Operand, p: *const Problem, at: Position, count: u64, scale: f32, to: [*]f32) void {
+pub fn pack_heads(
+    o: *const Operand,
+    p: *const Problem,
+    at: Position,
+    count: u64,
+    scale: f32,
+    to: [*]f32,
+) void {
     inline for (.{ abi.Dtype.f32, abi.Dtype.bf16 }) |dtype| inline for (.{ false, true }) |round| {
         if (o.dtype == dtype and p.bf16 == round) {
             const T = if (dtype == .f32) f32 else u16;
@@ -192,8 +209,18 @@ pub fn pack_keys(
 /// Asks for `count` rows from position `at` on.
 pub fn prefetch(o: *const Operand, at: Position, count: u64, comptime rw: block.Access) void {
     for (0..count) |i| switch (o.dtype) {
-        .f32 => block.prefetch_row(f32, row_of(f32, o, at.batch, at.step + i, at.head), o.dims[3], rw),
-        else => block.prefetch_row(u16, row_of(u16, o, at.batch, at.step + i, at.head), o.dims[3], rw),
+        .f32 => block.prefetch_row(
+            f32,
+            row_of(f32, o, at.batch, at.step + i, at.head),
+            o.dims[3],
+            rw,
+        ),
+        else => block.prefetch_row(
+            u16,
+            row_of(u16, o, at.batch, at.step + i, at.head),
+            o.dims[3],
+            rw,
+        ),
     };
 }
 
@@ -226,7 +253,8 @@ pub fn check_inputs(ins: *const Instruction, documents: u32) ?[*:0]const u8 {
     const k = ins.operand(1);
     const v = ins.operand(2);
     for ([_]*const Operand{ q, k, v }) |o| {
-        if (!is_heads(o) or !simd.is_float(o.dtype)) return "q, k, v must be f32 or bf16 [B, T, heads, D], D contiguous";
+        if (!is_heads(o) or !simd.is_float(o.dtype))
+            return "q, k, v must be f32 or bf16 [B, T, heads, D], D contiguous";
     }
     if (q.dims[1] > steps_max or q.dims[3] > head_dim_max) return "expected T <= 2^20 and D <= 512";
     if (strided.checked_count(q) == null) return "q has too many elements";

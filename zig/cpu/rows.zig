@@ -152,7 +152,11 @@ fn block_sum_exp(comptime T: type, x: [*]const T, c: u64, shift: f32) f32 {
     const v = splat(shift);
     var i: u64 = 0;
     while (i + 4 * lanes <= c) : (i += 4 * lanes) {
-        inline for (0..4) |k| s[k] += exp_shifted(simd.load(T, x + i + k * lanes), v);
+        inline for (0..4) |k| {
+            // The next block (or row) comes in meanwhile; past the end of the memory this does nothing.
+            @prefetch(x + c + i + k * lanes, .{});
+            s[k] += exp_shifted(simd.load(T, x + i + k * lanes), v);
+        }
     }
     while (i < c) : (i += lanes) s[0] += exp_shifted(load_at(T, x, i, c, -std.math.inf(f32)), v);
     return sum((s[0] + s[1]) + (s[2] + s[3]));
@@ -205,7 +209,13 @@ pub fn has_operands(ins: *const Instruction, n: u32) bool {
 
 /// Class of a row from operand `index` (i32 or u32): null for ignore (i32 -1) and, after failing the program, for
 /// anything else outside [0, classes). The value is read once, so memory that changes meanwhile does no harm.
-pub fn read_target(t: *kernel.Thread, ins: *const Instruction, index: u32, row: u64, classes: u64) ?u64 {
+pub fn read_target(
+    t: *kernel.Thread,
+    ins: *const Instruction,
+    index: u32,
+    row: u64,
+    classes: u64,
+) ?u64 {
     const o = ins.operand(index);
     const value: i64 = switch (o.dtype) {
         .i32 => @as(*const volatile i32, &o.ptr(i32)[row]).*,
@@ -220,7 +230,14 @@ pub fn read_target(t: *kernel.Thread, ins: *const Instruction, index: u32, row: 
 // --- Two-stage column sums ------------------------------------------------------------------------------------
 
 /// out[c] = sum over `blocks` of partial[block * stride + c], blocks in ascending order, columns [start, end).
-pub fn reduce_blocks(partial: [*]const f32, blocks: u64, stride: u64, start: u64, end: u64, out: [*]f32) void {
+pub fn reduce_blocks(
+    partial: [*]const f32,
+    blocks: u64,
+    stride: u64,
+    start: u64,
+    end: u64,
+    out: [*]f32,
+) void {
     std.debug.assert(start <= end);
     std.debug.assert(end <= stride);
     var i = start;
@@ -247,7 +264,9 @@ test "lane sums, maxima and log-sum-exp" {
     var row: [5000]f32 = undefined;
     var exact: f64 = 0;
     for (&row, 0..) |*v, i| {
-        v.* = @floatCast(30.0 * @sin(@as(f64, @floatFromInt(i)) * 0.37) + @as(f64, @floatFromInt(i)) * 0.01);
+        v.* = @floatCast(
+            30.0 * @sin(@as(f64, @floatFromInt(i)) * 0.37) + @as(f64, @floatFromInt(i)) * 0.01,
+        );
         exact += @exp(@as(f64, v.*));
     }
     try std.testing.expectApproxEqRel(@log(exact), row_lse(f32, &row, row.len).value(), 1e-6);

@@ -39,7 +39,8 @@ const Chunks = struct {
         var wanted: u64 = rows_max;
         while (true) : (wanted /= 2) {
             const chunks = Chunks.of(p, wanted);
-            if (wanted == rows_min or chunks.count * p.batches * p.groups >= 4 * threads) return chunks;
+            if (wanted == rows_min or chunks.count * p.batches * p.groups >= 4 * threads)
+                return chunks;
         }
     }
 };
@@ -79,16 +80,20 @@ const Buffers = struct {
 };
 
 fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
-    if (!problem.check_words(ins)) return "words must be causal, has_documents, window, scale, compute";
+    if (!problem.check_words(ins))
+        return "words must be causal, has_documents, window, scale, compute";
     const first_result = 3 + ins.word(1);
-    if (!rows.has_operands(ins, first_result + 2)) return "expected q, k, v, (document starts) -> out, lse";
+    if (!rows.has_operands(ins, first_result + 2))
+        return "expected q, k, v, (document starts) -> out, lse";
     if (problem.check_inputs(ins, 3)) |reason| return reason;
     const q = ins.operand(0);
     const out = ins.operand(first_result);
     const lse = ins.operand(first_result + 1);
-    if (!problem.is_heads(out) or !simd.is_float(out.dtype) or !kernel.same_dims(out, q) or !rows.is_result(out))
+    if (!problem.is_heads(out) or !simd.is_float(out.dtype) or
+        !kernel.same_dims(out, q) or !rows.is_result(out))
         return "out must be a f32 or bf16 result with the dims of q, D contiguous";
-    if (!problem.is_lse(lse, q) or !rows.is_result(lse)) return "lse must be a contiguous f32 [B, H, T] result";
+    if (!problem.is_lse(lse, q) or !rows.is_result(lse))
+        return "lse must be a contiguous f32 [B, H, T] result";
     const p = Problem.of(ins, 3);
     if (p.batches * p.groups * Chunks.of(&p, rows_min).count > 1 << 31) return "too many tiles";
     return null;
@@ -138,7 +143,11 @@ fn run_tile(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers
     problem.fill_keys(p, tile.batch, tile.first, tile.count, b.visible, b.strips);
     const strips = tile.padded / strip;
     for (0..p.repeat) |r| {
-        const at = problem.Position{ .batch = tile.batch, .step = tile.first, .head = tile.group * p.repeat + r };
+        const at = problem.Position{
+            .batch = tile.batch,
+            .step = tile.first,
+            .head = tile.group * p.repeat + r,
+        };
         const to = b.queries + r * tile.padded * p.padded;
         problem.pack_heads(ins.operand(0), p, at, tile.count, p.query_scale(), to);
     }
@@ -164,7 +173,11 @@ fn run_tile(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers
         const turns = p.repeat * strips;
         for (0..turns) |turn| {
             const from = more * turn / turns;
-            const soon = problem.Position{ .batch = tile.batch, .step = next + from, .head = tile.group };
+            const soon = problem.Position{
+                .batch = tile.batch,
+                .step = next + from,
+                .head = tile.group,
+            };
             problem.prefetch(ins.operand(1), soon, more * (turn + 1) / turns - from, .read);
             problem.prefetch(ins.operand(2), soon, more * (turn + 1) / turns - from, .read);
             const s = turn % strips;
@@ -196,7 +209,13 @@ fn run_strip(
         .depth = p.head_dim,
         .columns = span.columns(),
     });
-    problem.mask(b.scores, b.visible + position_strip * strip, b.strips[position_strip], first, span);
+    problem.mask(
+        b.scores,
+        b.visible + position_strip * strip,
+        b.strips[position_strip],
+        first,
+        span,
+    );
     var factor: [lanes]f32 align(64) = undefined;
     const row = Weigh{
         .scores = b.scores + offset,
@@ -204,7 +223,8 @@ fn run_strip(
         .sums = b.sums + row_strip * strip * lanes,
         .factor = &factor,
     };
-    if (p.bf16) weigh_columns(true, row, span.columns()) else weigh_columns(false, row, span.columns());
+    const columns = span.columns();
+    if (p.bf16) weigh_columns(true, row, columns) else weigh_columns(false, row, columns);
     block.multiply(.row, .scale, .{
         .a = b.scores + offset,
         .b = b.values + offset * p.padded,
@@ -241,7 +261,8 @@ inline fn weigh(comptime bf16: bool, w: Weigh, columns: u64) void {
     var tops: [lanes]f32 align(64) = @splat(-std.math.inf(f32));
     inline for (0..strip) |i| {
         var top = low;
-        for (0..columns) |column| top = rows.max2(block.load(w.scores + i * block.block_keys + column * lanes), top);
+        for (0..columns) |column|
+            top = rows.max2(block.load(w.scores + i * block.block_keys + column * lanes), top);
         tops[i] = rows.max_lanes(top);
     }
     const old = block.load(w.highest);
@@ -265,18 +286,35 @@ inline fn weigh(comptime bf16: bool, w: Weigh, columns: u64) void {
 }
 
 /// Asks for the rows of a strip that `finish` will write.
-fn prefetch_out(ins: *const kernel.Instruction, p: *const Problem, tile: Tile, r: u64, s: u64) void {
+fn prefetch_out(
+    ins: *const kernel.Instruction,
+    p: *const Problem,
+    tile: Tile,
+    r: u64,
+    s: u64,
+) void {
     const count = @min(strip, tile.count - s * strip);
     const step = tile.first + s * strip;
-    const at = problem.Position{ .batch = tile.batch, .step = step, .head = tile.group * p.repeat + r };
+    const at = problem.Position{
+        .batch = tile.batch,
+        .step = step,
+        .head = tile.group * p.repeat + r,
+    };
     problem.prefetch(ins.operand(3 + ins.word(1)), at, count, .write);
 }
 
 /// Divides by the sums and writes out and lse of one head.
-fn finish(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers, tile: Tile, r: u64) void {
+fn finish(
+    ins: *const kernel.Instruction,
+    p: *const Problem,
+    b: *const Buffers,
+    tile: Tile,
+    r: u64,
+) void {
     const out = ins.operand(3 + ins.word(1));
     const head = tile.group * p.repeat + r;
-    const lse = ins.operand(4 + ins.word(1)).ptr(f32) + (tile.batch * p.heads + head) * p.steps + tile.first;
+    const lse_row = (tile.batch * p.heads + head) * p.steps + tile.first;
+    const lse = ins.operand(4 + ins.word(1)).ptr(f32) + lse_row;
     var row: u64 = 0;
     while (row < tile.count) : (row += strip) {
         const at = r * tile.padded + row;
@@ -285,23 +323,37 @@ fn finish(ins: *const kernel.Instruction, p: *const Problem, b: *const Buffers, 
         const total = block.load(&totals);
         const highest = block.load(b.highest + at / strip * lanes);
         const logs: [lanes]f32 = @mulAdd(F, highest, @splat(problem.ln2), math.log(total));
-        const empty = total == @as(F, @splat(0));
-        const inverse: [lanes]f32 = @select(f32, empty, @as(F, @splat(0)), @as(F, @splat(1)) / total);
+        const empty = total == rows.splat(0);
+        const zero = rows.splat(0);
+        const inverse: [lanes]f32 = @select(f32, empty, zero, rows.splat(1) / total);
         for (0..@min(strip, tile.count - row)) |i| {
             lse[row + i] = logs[i];
             const from = b.out + (at + i) * p.padded;
             const step = tile.first + row + i;
             switch (out.dtype) {
-                .f32 => write_row(f32, from, inverse[i], problem.row_of(f32, out, tile.batch, step, head), p.head_dim),
-                else => write_row(u16, from, inverse[i], problem.row_of(u16, out, tile.batch, step, head), p.head_dim),
+                .f32 => write_row(f32, from, inverse[i], out, tile.batch, step, head),
+                else => write_row(u16, from, inverse[i], out, tile.batch, step, head),
             }
         }
     }
 }
 
-fn write_row(comptime T: type, from: [*]const f32, scale: f32, to: [*]T, size: u64) void {
+fn write_row(
+    comptime T: type,
+    from: [*]const f32,
+    scale: f32,
+    out: *const abi.Operand,
+    batch: u64,
+    step: u64,
+    head: u64,
+) void {
+    const to = problem.row_of(T, out, batch, step, head);
+    const size = out.dims[3];
     var i: u64 = 0;
-    while (i < size) : (i += lanes) rows.store_at(T, to, i, size, block.load(from + i) * rows.splat(scale));
+    while (i < size) : (i += lanes)
+        rows.store_at(T, to, i, size, block.load(from + i) * rows.splat(scale));
 }
 
-pub const kernels = [_]kernel.Kernel{.{ .opcode = .attention, .run = run, .check = check, .scratch = scratch }};
+pub const kernels = [_]kernel.Kernel{
+    .{ .opcode = .attention, .run = run, .check = check, .scratch = scratch },
+};

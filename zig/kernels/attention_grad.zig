@@ -92,7 +92,8 @@ const Buffers = struct {
 };
 
 fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
-    if (!problem.check_words(ins)) return "words must be causal, has_documents, window, scale, compute";
+    if (!problem.check_words(ins))
+        return "words must be causal, has_documents, window, scale, compute";
     const first_result = 6 + ins.word(1);
     if (!rows.has_operands(ins, first_result + 3))
         return "expected q, k, v, out, lse, dout, (document starts) -> dq, dk, dv";
@@ -158,7 +159,11 @@ const Run = struct {
         const size = tile_key_blocks * block_keys;
         var used: u64 = 0;
         for (&r.b.slots, 0..) |*slot, i| {
-            const at = problem.Position{ .batch = batch, .step = chunk * size + i * block_keys, .head = group };
+            const at = problem.Position{
+                .batch = batch,
+                .step = chunk * size + i * block_keys,
+                .head = group,
+            };
             if (at.step >= p.steps) break;
             r.load_keys(slot, at, false);
             r.clear_gradients(slot);
@@ -171,7 +176,10 @@ const Run = struct {
                 // A block before the keys sees none of them.
                 const count = @min(block_rows, p.steps - first);
                 if (p.causal and first + count <= slots[0].first) continue;
-                r.load_queries(.{ .batch = batch, .step = first, .head = group * p.repeat + j }, count);
+                r.load_queries(
+                    .{ .batch = batch, .step = first, .head = group * p.repeat + j },
+                    count,
+                );
                 for (slots) |*slot| r.all_query_blocks(count, slot, false, true);
             }
         }
@@ -203,7 +211,13 @@ const Run = struct {
         r.store_dqueries(at, count);
     }
 
-    fn all_query_blocks(r: *Run, count: u64, slot: *KeySlot, comptime query_side: bool, comptime key_side: bool) void {
+    fn all_query_blocks(
+        r: *Run,
+        count: u64,
+        slot: *KeySlot,
+        comptime query_side: bool,
+        comptime key_side: bool,
+    ) void {
         const strips = problem.padded_rows(count) / strip;
         var first: u64 = 0;
         while (first < strips) : (first += block_strips)
@@ -266,7 +280,11 @@ const Run = struct {
             .lse = r.b.lse + s * strip,
             .delta = r.b.delta + s * strip,
         };
-        if (p.bf16) differentiate_columns(true, d, span.columns()) else differentiate_columns(false, d, span.columns());
+        if (p.bf16) differentiate_columns(true, d, span.columns()) else differentiate_columns(
+            false,
+            d,
+            span.columns(),
+        );
     }
 
     fn add_dqueries(r: *Run, s: u64, at: u64, slot: *KeySlot, span: problem.Span) void {
@@ -323,13 +341,27 @@ const Run = struct {
         const lse = r.ins.operand(4).ptr(f32) + (at.batch * p.heads + at.head) * p.steps + at.step;
         for (0..count) |i| {
             const dout = problem.row_of(f32, r.ins.operand(5), at.batch, at.step + i, at.head);
-            const ahead = problem.Position{ .batch = at.batch, .step = at.step + i + 16, .head = at.head };
+            const ahead = problem.Position{
+                .batch = at.batch,
+                .step = at.step + i + 16,
+                .head = at.head,
+            };
             if (i + 16 < count) problem.prefetch(out, ahead, 1, .read);
             // Nothing seen: all scores are masked, and any finite number gives weights of 0.
             r.b.lse[i] = if (lse[i] == -std.math.inf(f32)) 0 else lse[i] * std.math.log2e;
             r.b.delta[i] = switch (out.dtype) {
-                .f32 => dot(f32, dout, problem.row_of(f32, out, at.batch, at.step + i, at.head), p.head_dim),
-                else => dot(u16, dout, problem.row_of(u16, out, at.batch, at.step + i, at.head), p.head_dim),
+                .f32 => dot(
+                    f32,
+                    dout,
+                    problem.row_of(f32, out, at.batch, at.step + i, at.head),
+                    p.head_dim,
+                ),
+                else => dot(
+                    u16,
+                    dout,
+                    problem.row_of(u16, out, at.batch, at.step + i, at.head),
+                    p.head_dim,
+                ),
             };
         }
         // Rows that pad the last strip have zeros for q and dout, so they add nothing.
@@ -437,7 +469,8 @@ fn dot(comptime T: type, a: [*]const f32, b: [*]const T, size: u64) f32 {
 
 fn write_row(from: [*]const f32, scale: f32, to: [*]f32, size: u64) void {
     var i: u64 = 0;
-    while (i < size) : (i += lanes) rows.store_at(f32, to, i, size, block.load(from + i) * rows.splat(scale));
+    while (i < size) : (i += lanes)
+        rows.store_at(f32, to, i, size, block.load(from + i) * rows.splat(scale));
 }
 
 /// Whether whole pairs, five products each, finish no later than evenly shared tiles with seven.
@@ -458,8 +491,16 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
         while (t.claim(@intCast(pairs))) |tile| r.whole_pair(tile / p.groups, tile % p.groups);
         return;
     }
-    const key_chunks = std.math.divCeil(u64, p.steps, tile_key_blocks * block_keys) catch unreachable;
-    const query_chunks = std.math.divCeil(u64, p.steps, tile_query_blocks * block_rows) catch unreachable;
+    const key_chunks = std.math.divCeil(
+        u64,
+        p.steps,
+        tile_key_blocks * block_keys,
+    ) catch unreachable;
+    const query_chunks = std.math.divCeil(
+        u64,
+        p.steps,
+        tile_query_blocks * block_rows,
+    ) catch unreachable;
     const key_tiles = key_chunks * pairs;
     const tiles = key_tiles + query_chunks * p.batches * p.heads;
     while (t.claim(@intCast(tiles))) |tile| {
@@ -469,9 +510,15 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
         } else {
             const index = tile - key_tiles;
             const heads = p.batches * p.heads;
-            r.query_tile(index % heads / p.heads, index % p.heads, query_chunks - 1 - index / heads);
+            r.query_tile(
+                index % heads / p.heads,
+                index % p.heads,
+                query_chunks - 1 - index / heads,
+            );
         }
     }
 }
 
-pub const kernels = [_]kernel.Kernel{.{ .opcode = .attention_grad, .run = run, .check = check, .scratch = scratch }};
+pub const kernels = [_]kernel.Kernel{
+    .{ .opcode = .attention_grad, .run = run, .check = check, .scratch = scratch },
+};

@@ -12,7 +12,8 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, 4)) return "expected logits, targets -> loss, lse";
     const logits = ins.operand(0);
     const targets = ins.operand(1);
-    if (!rows.is_rows(logits) or !simd.is_float(logits.dtype)) return "logits must be contiguous f32 or bf16 [M, V]";
+    if (!rows.is_rows(logits) or !simd.is_float(logits.dtype))
+        return "logits must be contiguous f32 or bf16 [M, V]";
     const m = kernel.row_count(logits);
     if (!simd.is_index(targets.dtype) or !rows.is_plain(targets) or targets.count() != m)
         return "targets must be contiguous i32 or u32 [M]";

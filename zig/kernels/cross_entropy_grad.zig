@@ -14,7 +14,8 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, 5)) return "expected logits, targets, lse, dloss -> dlogits";
     const logits = ins.operand(0);
     const targets = ins.operand(1);
-    if (!rows.is_rows(logits) or !simd.is_float(logits.dtype)) return "logits must be contiguous f32 or bf16 [M, V]";
+    if (!rows.is_rows(logits) or !simd.is_float(logits.dtype))
+        return "logits must be contiguous f32 or bf16 [M, V]";
     const m = kernel.row_count(logits);
     if (!simd.is_index(targets.dtype) or !rows.is_plain(targets) or targets.count() != m)
         return "targets must be contiguous i32 or u32 [M]";
@@ -42,7 +43,13 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
     }
 }
 
-fn run_row(comptime X: type, t: *kernel.Thread, ins: *const kernel.Instruction, row: u64, c: u64) void {
+fn run_row(
+    comptime X: type,
+    t: *kernel.Thread,
+    ins: *const kernel.Instruction,
+    row: u64,
+    c: u64,
+) void {
     const x = ins.operand(0).ptr(X) + row * c;
     const out = ins.operand(4).ptr(f32) + row * c;
     const target = rows.read_target(t, ins, 1, row, c) orelse {
@@ -59,4 +66,6 @@ fn run_row(comptime X: type, t: *kernel.Thread, ins: *const kernel.Instruction, 
     out[target] -= dloss;
 }
 
-pub const kernels = [_]kernel.Kernel{.{ .opcode = .cross_entropy_grad, .run = run, .check = check }};
+pub const kernels = [_]kernel.Kernel{
+    .{ .opcode = .cross_entropy_grad, .run = run, .check = check },
+};

@@ -9,7 +9,14 @@ const simd = @import("../cpu/simd.zig");
 const F = rows.F;
 const lanes = rows.lanes;
 
-const Args = struct { x: *const abi.Operand, y: *const abi.Operand, weight: [*]const f32, bias: ?[*]const f32, mean: [*]f32, rstd: [*]f32 };
+const Args = struct {
+    x: *const abi.Operand,
+    y: *const abi.Operand,
+    weight: [*]const f32,
+    bias: ?[*]const f32,
+    mean: [*]f32,
+    rstd: [*]f32,
+};
 
 fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (ins.word_count != 2 or ins.word(1) > 1) return "words must be eps, has_bias (0 or 1)";
@@ -17,10 +24,12 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, 5 + has_bias)) return "expected x, weight, (bias) -> y, mean, rstd";
     const x = ins.operand(0);
     const y = ins.operand(2 + has_bias);
-    if (!rows.is_rows(x) or !simd.is_float(x.dtype)) return "x must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(x) or !simd.is_float(x.dtype))
+        return "x must be contiguous f32 or bf16 [M, C]";
     const m = kernel.row_count(x);
     const c = x.dim_last(0);
-    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or kernel.row_count(y) != m or y.dim_last(0) != c)
+    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or
+        kernel.row_count(y) != m or y.dim_last(0) != c)
         return "y must be contiguous f32 or bf16 with the shape of x";
     for (1..2 + has_bias) |i| {
         if (!rows.is_vector(ins.operand(i), c)) return "weight and bias must be contiguous f32 [C]";
@@ -56,7 +65,13 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
     }
 }
 
-fn run_rows(comptime X: type, comptime Y: type, args: *const Args, range: rows.Range, eps: f32) void {
+fn run_rows(
+    comptime X: type,
+    comptime Y: type,
+    args: *const Args,
+    range: rows.Range,
+    eps: f32,
+) void {
     const c = args.x.dim_last(0);
     const scale = 1.0 / @as(f32, @floatFromInt(c));
     for (range.start..range.end) |row| {
@@ -86,6 +101,8 @@ fn sum_squares(comptime X: type, x: [*]const X, c: u64, mean: f32) f32 {
     var i: u64 = 0;
     while (i + 4 * lanes <= c) : (i += 4 * lanes) {
         inline for (0..4) |k| {
+            // The next row comes in while this one is scanned again.
+            @prefetch(x + c + i + k * lanes, .{});
             const d = simd.load(X, x + i + k * lanes) - center;
             s[k] = @mulAdd(F, d, d, s[k]);
         }
@@ -97,7 +114,15 @@ fn sum_squares(comptime X: type, x: [*]const X, c: u64, mean: f32) f32 {
     return rows.sum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-fn normalize(comptime X: type, comptime Y: type, args: *const Args, x: [*]const X, y: [*]Y, mean: f32, rstd: f32) void {
+fn normalize(
+    comptime X: type,
+    comptime Y: type,
+    args: *const Args,
+    x: [*]const X,
+    y: [*]Y,
+    mean: f32,
+    rstd: f32,
+) void {
     const c = args.x.dim_last(0);
     var i: u64 = 0;
     while (i < c) : (i += lanes) {

@@ -33,28 +33,33 @@ const Layout = struct {
 };
 
 fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
-    if (ins.word_count != 2 or ins.word(0) > 1 or ins.word(1) > 1) return "words must be has_bias, has_residual (0 or 1)";
+    if (ins.word_count != 2 or ins.word(0) > 1 or ins.word(1) > 1)
+        return "words must be has_bias, has_residual (0 or 1)";
     const layout = Layout.of(ins);
     if (!rows.has_operands(ins, layout.count()))
         return "expected x, weight, mean, rstd, dy, (residual) -> dx, dweight, (dbias), workspace";
     const x = ins.operand(0);
-    if (!rows.is_rows(x) or !simd.is_float(x.dtype)) return "x must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(x) or !simd.is_float(x.dtype))
+        return "x must be contiguous f32 or bf16 [M, C]";
     const m = kernel.row_count(x);
     const c = x.dim_last(0);
     if (!rows.is_vector(ins.operand(1), c)) return "weight must be contiguous f32 [C]";
     if (!rows.is_vector(ins.operand(2), m) or !rows.is_vector(ins.operand(3), m))
         return "mean and rstd must be contiguous f32 [M]";
     for (4..layout.first_result() + 1) |i| {
-        if (!rows.is_vector(ins.operand(i), m * c)) return "dy, residual and dx must be contiguous f32 [M, C]";
+        if (!rows.is_vector(ins.operand(i), m * c))
+            return "dy, residual and dx must be contiguous f32 [M, C]";
     }
     for (layout.first_result()..layout.count()) |i| {
         if (!rows.is_result(ins.operand(i))) return "dx, dweight and dbias must be results";
     }
     for (layout.first_result() + 1..layout.count()) |i| {
-        if (!rows.is_vector(ins.operand(i), c)) return "dweight and dbias must be contiguous f32 [C]";
+        if (!rows.is_vector(ins.operand(i), c))
+            return "dweight and dbias must be contiguous f32 [C]";
     }
     const blocks = std.math.divCeil(u64, m, rows.partial_rows) catch unreachable;
-    if (!rows.workspace_holds(ins, blocks * c * layout.sums())) return "workspace must hold ceil(M / 32) * C * (1 + has_bias) f32";
+    if (!rows.workspace_holds(ins, blocks * c * layout.sums()))
+        return "workspace must hold ceil(M / 32) * C * (1 + has_bias) f32";
     return null;
 }
 
@@ -91,7 +96,8 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
         const dbias: ?[*]f32 = if (layout.has_bias) sums + c else null;
         inline for (rows.float_dtypes) |dtype| if (x.dtype == dtype) {
             const X = rows.Storage(dtype);
-            for (range.start..range.end) |row| run_row(X, &args, x.ptr(X) + row * c, row, sums, dbias);
+            for (range.start..range.end) |row|
+                run_row(X, &args, x.ptr(X) + row * c, row, sums, dbias);
         };
     }
     t.barrier();
@@ -101,11 +107,25 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
         const which = tile / per_sum;
         const columns = rows.tile_range(tile % per_sum, rows.reduce_columns, c);
         const out = ins.operand(result + which).ptr(f32);
-        rows.reduce_blocks(partial + which * c, blocks, c * layout.sums(), columns.start, columns.end, out);
+        rows.reduce_blocks(
+            partial + which * c,
+            blocks,
+            c * layout.sums(),
+            columns.start,
+            columns.end,
+            out,
+        );
     }
 }
 
-fn run_row(comptime X: type, args: *const Args, x: [*]const X, row: u64, dweight: [*]f32, dbias: ?[*]f32) void {
+fn run_row(
+    comptime X: type,
+    args: *const Args,
+    x: [*]const X,
+    row: u64,
+    dweight: [*]f32,
+    dbias: ?[*]f32,
+) void {
     const c = args.c;
     const dy = args.dy + row * c;
     const mean = rows.splat(args.mean[row]);
@@ -127,10 +147,16 @@ fn run_row(comptime X: type, args: *const Args, x: [*]const X, row: u64, dweight
     const mean_gn = rows.splat(rows.sum(sum_gn) * scale);
     i = 0;
     while (i < c) : (i += lanes) {
+        // The next row comes in while this one is scanned again.
+        @prefetch(x + c + i, .{});
+        @prefetch(dy + c + i, .{});
         const n = (rows.load_at(X, x, i, c, 0) - mean) * rstd;
         const g = rows.load_at(f32, dy, i, c, 0) * rows.load_at(f32, args.weight, i, c, 0);
         const centered = @mulAdd(F, -n, mean_gn, g - mean_g);
-        const base = if (args.residual) |r| rows.load_at(f32, r + row * c, i, c, 0) else rows.splat(0);
+        const base = if (args.residual) |r|
+            rows.load_at(f32, r + row * c, i, c, 0)
+        else
+            rows.splat(0);
         rows.store_at(f32, args.dx + row * c, i, c, @mulAdd(F, centered, rstd, base));
     }
 }

@@ -14,10 +14,12 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, 4)) return "expected x, weight -> y, rstd";
     const x = ins.operand(0);
     const y = ins.operand(2);
-    if (!rows.is_rows(x) or !simd.is_float(x.dtype)) return "x must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(x) or !simd.is_float(x.dtype))
+        return "x must be contiguous f32 or bf16 [M, C]";
     const m = kernel.row_count(x);
     const c = x.dim_last(0);
-    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or kernel.row_count(y) != m or y.dim_last(0) != c)
+    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or
+        kernel.row_count(y) != m or y.dim_last(0) != c)
         return "y must be contiguous f32 or bf16 with the shape of x";
     if (!rows.is_vector(ins.operand(1), c)) return "weight must be contiguous f32 [C]";
     if (!rows.is_vector(ins.operand(3), m)) return "rstd must be contiguous f32 [M]";
@@ -34,12 +36,18 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
     while (t.claim(tiles)) |tile| {
         const range = rows.tile_range(tile, per_tile, m);
         inline for (rows.float_dtypes) |from| inline for (rows.float_dtypes) |to| {
-            if (x.dtype == from and y.dtype == to) run_rows(rows.Storage(from), rows.Storage(to), ins, range);
+            if (x.dtype == from and y.dtype == to)
+                run_rows(rows.Storage(from), rows.Storage(to), ins, range);
         };
     }
 }
 
-fn run_rows(comptime X: type, comptime Y: type, ins: *const kernel.Instruction, range: rows.Range) void {
+fn run_rows(
+    comptime X: type,
+    comptime Y: type,
+    ins: *const kernel.Instruction,
+    range: rows.Range,
+) void {
     const c = ins.operand(0).dim_last(0);
     const weight = ins.operand(1).ptr(f32);
     const rstds = ins.operand(3).ptr(f32);
@@ -51,6 +59,8 @@ fn run_rows(comptime X: type, comptime Y: type, ins: *const kernel.Instruction, 
         rstds[row] = rstd;
         var i: u64 = 0;
         while (i < c) : (i += lanes) {
+            // The next row comes in while this one is scanned again.
+            @prefetch(x + c + i, .{});
             const scaled = rows.load_at(X, x, i, c, 0) * rows.splat(rstd);
             rows.store_at(Y, y, i, c, scaled * rows.load_at(f32, weight, i, c, 0));
         }

@@ -17,7 +17,8 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, first_result + 2))
         return "expected x, weight, rstd, dy, (residual) -> dx, dweight, workspace";
     const x = ins.operand(0);
-    if (!rows.is_rows(x) or !simd.is_float(x.dtype)) return "x must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(x) or !simd.is_float(x.dtype))
+        return "x must be contiguous f32 or bf16 [M, C]";
     const m = kernel.row_count(x);
     const c = x.dim_last(0);
     const dweight = ins.operand(first_result + 1);
@@ -25,9 +26,11 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
         return "weight and dweight must be contiguous f32 [C]";
     if (!rows.is_vector(ins.operand(2), m)) return "rstd must be contiguous f32 [M]";
     for (3..first_result + 1) |i| {
-        if (!rows.is_vector(ins.operand(i), m * c)) return "dy, residual and dx must be contiguous f32 [M, C]";
+        if (!rows.is_vector(ins.operand(i), m * c))
+            return "dy, residual and dx must be contiguous f32 [M, C]";
     }
-    if (!rows.is_result(ins.operand(first_result)) or !rows.is_result(dweight)) return "dx and dweight must be results";
+    if (!rows.is_result(ins.operand(first_result)) or !rows.is_result(dweight))
+        return "dx and dweight must be results";
     const blocks = std.math.divCeil(u64, m, rows.partial_rows) catch unreachable;
     if (!rows.workspace_holds(ins, blocks * c)) return "workspace must hold ceil(M / 32) * C f32";
     return null;
@@ -90,10 +93,22 @@ fn run_row(comptime X: type, args: *const Args, x: [*]const X, row: u64, dweight
     const mean_gn = rows.splat(rows.sum(sum_gn) / @as(f32, @floatFromInt(c)));
     i = 0;
     while (i < c) : (i += lanes) {
+        // The next row comes in while this one is scanned again.
+        @prefetch(x + c + i, .{});
+        @prefetch(dy + c + i, .{});
         const n = rows.load_at(X, x, i, c, 0) * rstd;
         const g = rows.load_at(f32, dy, i, c, 0) * rows.load_at(f32, args.weight, i, c, 0);
-        const base = if (args.residual) |r| rows.load_at(f32, r + row * c, i, c, 0) else rows.splat(0);
-        rows.store_at(f32, args.dx + row * c, i, c, @mulAdd(F, @mulAdd(F, -n, mean_gn, g), rstd, base));
+        const base = if (args.residual) |r|
+            rows.load_at(f32, r + row * c, i, c, 0)
+        else
+            rows.splat(0);
+        rows.store_at(
+            f32,
+            args.dx + row * c,
+            i,
+            c,
+            @mulAdd(F, @mulAdd(F, -n, mean_gn, g), rstd, base),
+        );
     }
 }
 

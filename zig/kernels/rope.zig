@@ -22,16 +22,21 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     const x = ins.operand(0);
     const positions = ins.operand(1);
     const y = ins.operand(2);
-    if (!simd.is_float(x.dtype) or x.rank != 4 or !is_inner_contiguous(x)) return "x must be f32 or bf16 [B, T, H, D], D contiguous";
-    if (!simd.is_float(y.dtype) or !kernel.same_dims(x, y) or !is_inner_contiguous(y) or !rows.is_result(y))
+    if (!simd.is_float(x.dtype) or x.rank != 4 or !is_inner_contiguous(x))
+        return "x must be f32 or bf16 [B, T, H, D], D contiguous";
+    if (!simd.is_float(y.dtype) or !kernel.same_dims(x, y) or
+        !is_inner_contiguous(y) or !rows.is_result(y))
         return "y must be a f32 or bf16 result with the dims of x, D contiguous";
-    if (!simd.is_index(positions.dtype) or positions.rank != 2) return "positions must be i32 or u32 [B, T]";
-    if (positions.dims[0] != x.dims[0] or positions.dims[1] != x.dims[1]) return "positions must be [B, T] of x";
+    if (!simd.is_index(positions.dtype) or positions.rank != 2)
+        return "positions must be i32 or u32 [B, T]";
+    if (positions.dims[0] != x.dims[0] or positions.dims[1] != x.dims[1])
+        return "positions must be [B, T] of x";
     const theta = ins.float(0);
     if (!(theta > 0) or std.math.isInf(theta)) return "theta must be positive and finite";
     if (ins.word(1) > 1) return "inverse must be 0 or 1";
     const d = ins.word(2);
-    if (d < 2 or d % 2 != 0 or d > x.dims[3] or d > 1 << 20) return "rotary dims must be even, between 2 and D";
+    if (d < 2 or d % 2 != 0 or d > x.dims[3] or d > 1 << 20)
+        return "rotary dims must be even, between 2 and D";
     return null;
 }
 
@@ -62,7 +67,8 @@ const Table = struct {
         };
         const theta: f64 = ins.float(0);
         const d: f64 = @floatFromInt(ins.word(2));
-        for (table.frequency, 0..) |*f, i| f.* = std.math.pow(f64, theta, -2.0 * @as(f64, @floatFromInt(i)) / d);
+        for (table.frequency, 0..) |*f, i|
+            f.* = std.math.pow(f64, theta, -2.0 * @as(f64, @floatFromInt(i)) / d);
         return table;
     }
 
@@ -87,18 +93,24 @@ inline fn sin_cos(angle: D) SinCos {
     reduced = @mulAdd(D, quarter, @splat(-6.123233995736766e-17), reduced);
     const r: F = @floatCast(reduced);
     // Quadrant as a float in {0, 1, 2, 3}: no conversion that could trap on huge or NaN angles.
-    const quadrant: F = @floatCast(quarter - @as(D, @splat(4.0)) * @floor(quarter * @as(D, @splat(0.25))));
+    const turns = @floor(quarter * @as(D, @splat(0.25)));
+    const quadrant: F = @floatCast(quarter - @as(D, @splat(4.0)) * turns);
     const r2 = r * r;
     const s = poly(r2, .{ 2.7175645285e-6, -0.000198392566436, 0.00833332914396, -0.166666666396 });
     const sine = @mulAdd(F, r * r2, s, r);
-    const k = poly(r2, .{ -2.72033063206e-7, 2.47994364457e-5, -0.00138888834386, 0.0416666666192 });
+    const k = poly(
+        r2,
+        .{ -2.72033063206e-7, 2.47994364457e-5, -0.00138888834386, 0.0416666666192 },
+    );
     const cosine = @mulAdd(F, r2 * r2, k, @mulAdd(F, r2, rows.splat(-0.5), rows.splat(1)));
     const in_first = quadrant == rows.splat(0);
     const in_second = quadrant == rows.splat(1);
     const in_third = quadrant == rows.splat(2);
+    const sine_late = @select(f32, in_third, -sine, -cosine);
+    const cosine_late = @select(f32, in_third, -cosine, sine);
     return .{
-        .sine = @select(f32, in_first, sine, @select(f32, in_second, cosine, @select(f32, in_third, -sine, -cosine))),
-        .cosine = @select(f32, in_first, cosine, @select(f32, in_second, -sine, @select(f32, in_third, -cosine, sine))),
+        .sine = @select(f32, in_first, sine, @select(f32, in_second, cosine, sine_late)),
+        .cosine = @select(f32, in_first, cosine, @select(f32, in_second, -sine, cosine_late)),
     };
 }
 
@@ -117,12 +129,19 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
     while (t.claim(tiles)) |tile| {
         const range = rows.tile_range(tile, positions_per_tile, steps);
         inline for (rows.float_dtypes) |from| inline for (rows.float_dtypes) |to| {
-            if (x.dtype == from and y.dtype == to) run_tile(rows.Storage(from), rows.Storage(to), ins, &table, range);
+            if (x.dtype == from and y.dtype == to)
+                run_tile(rows.Storage(from), rows.Storage(to), ins, &table, range);
         };
     }
 }
 
-fn run_tile(comptime X: type, comptime Y: type, ins: *const kernel.Instruction, table: *const Table, range: rows.Range) void {
+fn run_tile(
+    comptime X: type,
+    comptime Y: type,
+    ins: *const kernel.Instruction,
+    table: *const Table,
+    range: rows.Range,
+) void {
     const x = ins.operand(0);
     const y = ins.operand(2);
     var known: ?i64 = null;
@@ -131,11 +150,15 @@ fn run_tile(comptime X: type, comptime Y: type, ins: *const kernel.Instruction, 
         if (known != position) table.fill(position, ins.word(1) == 1);
         known = position;
         for (0..x.dims[2]) |head| {
-            const from = x.ptr(X) + batch * x.strides[0] + step * x.strides[1] + head * x.strides[2];
-            const to = y.ptr(Y) + batch * y.strides[0] + step * y.strides[1] + head * y.strides[2];
+            const from = x.ptr(X) + offset(x, batch, step, head);
+            const to = y.ptr(Y) + offset(y, batch, step, head);
             rotate(X, Y, from, to, ins.word(2), x.dims[3], table);
         }
     };
+}
+
+fn offset(o: *const abi.Operand, batch: u64, step: u64, head: u64) u64 {
+    return batch * o.strides[0] + step * o.strides[1] + head * o.strides[2];
 }
 
 fn read_position(o: *const abi.Operand, batch: u64, step: u64) i64 {
@@ -143,7 +166,15 @@ fn read_position(o: *const abi.Operand, batch: u64, step: u64) i64 {
     return if (o.dtype == .i32) o.ptr(i32)[at] else o.ptr(u32)[at];
 }
 
-inline fn rotate(comptime X: type, comptime Y: type, x: [*]const X, y: [*]Y, d: u64, size: u64, table: *const Table) void {
+inline fn rotate(
+    comptime X: type,
+    comptime Y: type,
+    x: [*]const X,
+    y: [*]Y,
+    d: u64,
+    size: u64,
+    table: *const Table,
+) void {
     const half = d / 2;
     var i: u64 = 0;
     while (i < half) : (i += lanes) {
@@ -157,4 +188,6 @@ inline fn rotate(comptime X: type, comptime Y: type, x: [*]const X, y: [*]Y, d: 
     for (d..size) |rest| simd.store_one(Y, y, rest, simd.load_one(X, x, rest));
 }
 
-pub const kernels = [_]kernel.Kernel{.{ .opcode = .rope, .run = run, .check = check, .scratch = scratch }};
+pub const kernels = [_]kernel.Kernel{
+    .{ .opcode = .rope, .run = run, .check = check, .scratch = scratch },
+};

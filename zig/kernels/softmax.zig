@@ -13,9 +13,12 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (!rows.has_operands(ins, 2)) return "expected x -> y";
     const x = ins.operand(0);
     const y = ins.operand(1);
-    if (!rows.is_rows(x) or !simd.is_float(x.dtype)) return "x must be contiguous f32 or bf16 [M, C]";
-    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or !rows.is_result(y)) return "y must be a contiguous f32 or bf16 result";
-    if (kernel.row_count(y) != kernel.row_count(x) or y.dim_last(0) != x.dim_last(0)) return "y must have the shape of x";
+    if (!rows.is_rows(x) or !simd.is_float(x.dtype))
+        return "x must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(y) or !simd.is_float(y.dtype) or !rows.is_result(y))
+        return "y must be a contiguous f32 or bf16 result";
+    if (kernel.row_count(y) != kernel.row_count(x) or y.dim_last(0) != x.dim_last(0))
+        return "y must have the shape of x";
     return null;
 }
 
@@ -32,7 +35,8 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
             const X = rows.Storage(from);
             const Y = rows.Storage(to);
             if (x.dtype == from and y.dtype == to) {
-                for (range.start..range.end) |row| run_row(X, Y, x.ptr(X) + row * c, y.ptr(Y) + row * c, c);
+                for (range.start..range.end) |row|
+                    run_row(X, Y, x.ptr(X) + row * c, y.ptr(Y) + row * c, c);
             }
         };
     }

@@ -12,9 +12,11 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     if (ins.word_count != 0) return "expected no words";
     if (!rows.has_operands(ins, 3)) return "expected y, dy -> dx";
     const y = ins.operand(0);
-    if (!rows.is_rows(y) or !simd.is_float(y.dtype)) return "y must be contiguous f32 or bf16 [M, C]";
+    if (!rows.is_rows(y) or !simd.is_float(y.dtype))
+        return "y must be contiguous f32 or bf16 [M, C]";
     for (1..3) |i| {
-        if (!rows.is_vector(ins.operand(i), y.count())) return "dy and dx must be contiguous f32 [M, C]";
+        if (!rows.is_vector(ins.operand(i), y.count()))
+            return "dy and dx must be contiguous f32 [M, C]";
     }
     if (!rows.is_result(ins.operand(2))) return "dx must be a result";
     return null;
@@ -32,7 +34,13 @@ fn run(t: *kernel.Thread, ins: *const kernel.Instruction) callconv(.c) void {
             const Y = rows.Storage(dtype);
             for (range.start..range.end) |row| {
                 const at = row * c;
-                run_row(Y, y.ptr(Y) + at, ins.operand(1).ptr(f32) + at, ins.operand(2).ptr(f32) + at, c);
+                run_row(
+                    Y,
+                    y.ptr(Y) + at,
+                    ins.operand(1).ptr(f32) + at,
+                    ins.operand(2).ptr(f32) + at,
+                    c,
+                );
             }
         };
     }

@@ -24,7 +24,13 @@ const Case = struct {
 
     fn words(c: Case) [5]u32 {
         const scale = 1.0 / @sqrt(@as(f32, @floatFromInt(c.head_dim)));
-        return .{ @intFromBool(c.causal), @intFromBool(c.documents), c.window, team.word(scale), @intFromBool(c.bf16) };
+        return .{
+            @intFromBool(c.causal),
+            @intFromBool(c.documents),
+            c.window,
+            team.word(scale),
+            @intFromBool(c.bf16),
+        };
     }
 };
 
@@ -62,7 +68,8 @@ const Setup = struct {
     }
 
     fn deinit(s: Setup) void {
-        inline for (.{ "qkv", "starts", "out", "dout", "lse", "dqkv" }) |name| allocator.free(@field(s, name));
+        inline for (.{ "qkv", "starts", "out", "dout", "lse", "dqkv" }) |name|
+            allocator.free(@field(s, name));
     }
 
     fn set(s: Setup, i: usize, x: f32) void {
@@ -72,7 +79,8 @@ const Setup = struct {
     }
 
     fn get(s: Setup, i: usize) f64 {
-        if (s.case.dtype == .bf16) return simd.f32_from_bf16(std.mem.readInt(u16, s.qkv[i * 2 ..][0..2], .little));
+        if (s.case.dtype == .bf16)
+            return simd.f32_from_bf16(std.mem.readInt(u16, s.qkv[i * 2 ..][0..2], .little));
         return @as(f32, @bitCast(std.mem.readInt(u32, s.qkv[i * 4 ..][0..4], .little)));
     }
 
@@ -93,13 +101,23 @@ const Setup = struct {
         const row: u64 = (c.heads + 2 * c.groups) * c.head_dim;
         const count = if (which == 0) c.heads else c.groups;
         const start = s.index(which, 0, 0, 0, 0) * abi.dtype_bytes(dtype);
-        return team.strided(bytes[start..], dtype, &.{ c.batches, c.steps, count, c.head_dim }, &.{ c.steps * row, row, c.head_dim, 1 });
+        return team.strided(
+            bytes[start..],
+            dtype,
+            &.{ c.batches, c.steps, count, c.head_dim },
+            &.{ c.steps * row, row, c.head_dim, 1 },
+        );
     }
 
     fn rows(s: Setup, data: []f32) abi.Operand {
         const c = s.case;
         const row: u64 = c.heads * c.head_dim + 3;
-        return team.strided(data, .f32, &.{ c.batches, c.steps, c.heads, c.head_dim }, &.{ c.steps * row, row, c.head_dim, 1 });
+        return team.strided(
+            data,
+            .f32,
+            &.{ c.batches, c.steps, c.heads, c.head_dim },
+            &.{ c.steps * row, row, c.head_dim, 1 },
+        );
     }
 
     fn lse_operand(s: Setup) abi.Operand {
@@ -139,7 +157,8 @@ const Setup = struct {
         list[5] = s.rows(s.dout);
         list[6] = s.starts_operand();
         const first: usize = if (s.case.documents) 7 else 6;
-        for (0..3) |i| list[first + i] = team.output(s.part(std.mem.sliceAsBytes(s.dqkv), .f32, @intCast(i)));
+        for (0..3) |i|
+            list[first + i] = team.output(s.part(std.mem.sliceAsBytes(s.dqkv), .f32, @intCast(i)));
         const words = s.case.words();
         const ins = team.instruction(.attention_grad, list[0 .. first + 3], &words, false);
         _ = try team.run(attention_grad, &ins, threads);
@@ -182,7 +201,8 @@ const Exact = struct {
         var highest = -inf;
         for (weights, 0..) |*w, j| {
             var dot: f64 = 0;
-            for (0..c.head_dim) |d| dot += s.get(s.index(0, b, i, h, d)) * s.get(s.index(1, b, j, g, d));
+            for (0..c.head_dim) |d|
+                dot += s.get(s.index(0, b, i, h, d)) * s.get(s.index(1, b, j, g, d));
             w.* = if (s.is_visible(b, i, j)) dot * scale else -inf;
             highest = @max(highest, w.*);
         }
@@ -194,7 +214,8 @@ const Exact = struct {
         if (total == 0) return -inf;
         for (weights, 0..) |*w, j| {
             w.* /= total;
-            for (0..c.head_dim) |d| e.out[s.out_index(b, i, h, d)] += w.* * s.get(s.index(2, b, j, g, d));
+            for (0..c.head_dim) |d|
+                e.out[s.out_index(b, i, h, d)] += w.* * s.get(s.index(2, b, j, g, d));
         }
         return highest + @log(total);
     }
@@ -204,7 +225,8 @@ const Exact = struct {
         const g = h / (c.heads / c.groups);
         const scale: f64 = @as(f32, @bitCast(c.words()[3]));
         var delta: f64 = 0;
-        for (0..c.head_dim) |d| delta += e.out[s.out_index(b, i, h, d)] * s.dout[s.out_index(b, i, h, d)];
+        for (0..c.head_dim) |d|
+            delta += e.out[s.out_index(b, i, h, d)] * s.dout[s.out_index(b, i, h, d)];
         for (weights, 0..) |w, j| {
             if (w == 0) continue;
             var dw: f64 = 0;
@@ -236,7 +258,10 @@ const Error = struct {
         // The floor is for gradients that cancel, as those of q with a single key.
         const relative = @sqrt(e.difference) / (@sqrt(e.norm) + 0.2 * @sqrt(e.count));
         if (relative <= limit) return;
-        std.debug.print("{s}: relative error {e} above {e} in {any}\n", .{ name, relative, limit, case });
+        std.debug.print(
+            "{s}: relative error {e} above {e} in {any}\n",
+            .{ name, relative, limit, case },
+        );
         return error.TooFar;
     }
 };
@@ -257,7 +282,11 @@ fn expect_close(s: Setup, e: Exact, limit: f64) !void {
                 out.add(s.out[o], e.out[o]);
             }
         }
-        for (0..3) |which| for (0..if (which == 0) c.heads else c.groups) |h| for (0..c.head_dim) |d| {
+        for (0..3) |which| for (0..if (which == 0)
+            c.heads
+        else
+            c.groups) |h| for (0..c.head_dim) |d|
+        {
             const at = s.index(@intCast(which), b, t, h, d);
             parts[which].add(s.dqkv[at], e.dqkv[at]);
         };
@@ -281,7 +310,11 @@ fn run_case(case: Case, rng: std.Random) !void {
         try s.backward(threads);
         for ([_][]f32{ s.out, s.lse, s.dqkv }, 0..) |buffer, i| {
             if (threads == 3) kept[i] = try allocator.dupe(f32, buffer);
-            try std.testing.expectEqualSlices(u8, std.mem.sliceAsBytes(kept[i]), std.mem.sliceAsBytes(buffer));
+            try std.testing.expectEqualSlices(
+                u8,
+                std.mem.sliceAsBytes(kept[i]),
+                std.mem.sliceAsBytes(buffer),
+            );
         }
     }
     for (kept) |k| allocator.free(k);
@@ -301,7 +334,15 @@ test "attention against f64" {
         .{ .steps = 300, .head_dim = 64, .window = 50 },
         .{ .steps = 150, .head_dim = 16, .window = 7, .causal = false },
         .{ .steps = 193, .head_dim = 48, .documents = true, .batches = 2 },
-        .{ .steps = 193, .head_dim = 32, .documents = true, .causal = false, .window = 40, .heads = 4, .groups = 2 },
+        .{
+            .steps = 193,
+            .head_dim = 32,
+            .documents = true,
+            .causal = false,
+            .window = 40,
+            .heads = 4,
+            .groups = 2,
+        },
         .{ .steps = 256, .head_dim = 128, .heads = 1, .groups = 1 },
         .{ .steps = 100, .head_dim = 256, .heads = 3, .groups = 1 },
         .{ .steps = 400, .head_dim = 8, .heads = 1, .groups = 1 },
