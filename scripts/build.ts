@@ -18,6 +18,8 @@ const flags = [
   ...["--minify-syntax", "--minify-whitespace"],
   // A binary must not read .env or bunfig.toml (whose preload runs code) of the folder it is started in.
   ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+  // Users' own code (--load, script) may import npm packages that are installed beside it.
+  "--compile-autoload-package-json",
 ];
 await $`bun build src/binary.ts ${flags} --outfile=${out}`.quiet();
 console.log(`${out}: ${(statSync(out).size / 2 ** 20).toFixed(1)} MiB`);

@@ -82,9 +82,19 @@ function report(thrown: unknown, json: boolean): number {
   return EXIT_CODES[error.code];
 }
 
+/** What is ours on a command line: not what follows `--`, nor a script's own arguments. */
+function ownArgs(argv: readonly string[]): readonly string[] {
+  const ours = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  if (argv[0] !== "script") return ours;
+  const file = ours.findIndex(
+    (arg, i) => i > 0 && !arg.startsWith("-") && ours[i - 1] !== "--load",
+  );
+  return file === -1 ? ours : ours.slice(0, file);
+}
+
 /** Runs one command line (without the program's own name) and returns its exit code; never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const flags = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const flags = ownArgs(argv);
   const has = (flag: string): boolean => flags.includes(flag);
   const verbosity = has("--quiet") ? "quiet" : has("--verbose") ? "verbose" : "normal";
   setVerbosity(verbosity, has("--no-color"));
