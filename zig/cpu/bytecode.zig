@@ -256,7 +256,7 @@ pub const Machine = struct {
                 const to = @as([*]T, @ptrCast(@alignCast(at))) + offset;
                 if (!is_direct) for (0..vectors) |v| {
                     const bits: simd.U = from.main.at[v * from.main.step ..][0..lanes].*;
-                    to[v * lanes ..][0..lanes].* = narrow(known, bits);
+                    simd.store_vector(to + v * lanes, narrow(known, bits));
                 };
                 if (rest > 0) {
                     const bits: simd.U = from.tail[0..lanes].*;
@@ -325,7 +325,7 @@ pub fn load_run(dtype: Dtype, to: [*]u32, at: [*]const u8, offset: u64, n: u64) 
             var e: u64 = 0;
             while (e + lanes <= n) : (e += lanes) {
                 const narrowed: @Vector(lanes, stored(known)) = from[e..][0..lanes].*;
-                to[e..][0..lanes].* = @as(simd.U, narrowed) << shift;
+                simd.store_vector(to + e, @as(simd.U, narrowed) << shift);
             }
             while (e < n) : (e += 1) to[e] = load_bits(known, at, offset + e);
         },

@@ -12,16 +12,27 @@ pub const Feed = struct {
     shapes: [bytecode.inputs_max]Shape,
     /// No input needs the position within a row.
     flat: bool,
+    /// An input is read across its memory order: the same cache lines serve neighbouring rows.
+    turned: bool,
 
     /// The operands of the nest's sources, in the same order.
     pub fn init(nest: strided.Nest, operands: [*]const abi.Operand) Feed {
         std.debug.assert(nest.sources <= bytecode.inputs_max);
-        var feed: Feed = .{ .nest = nest, .operands = operands, .shapes = undefined, .flat = true };
+        var feed: Feed = .{
+            .nest = nest,
+            .operands = operands,
+            .shapes = undefined,
+            .flat = true,
+            .turned = false,
+        };
         for (0..nest.sources) |i| {
             feed.shapes[i] = if (nest.single(i))
                 .single
             else if (nest.dense(i)) .dense else .strided;
             if (feed.shapes[i] == .strided) feed.flat = false;
+            if (nest.rank > 1 and nest.strides[i][nest.rank - 2] < nest.inner_stride(i)) {
+                if (nest.inner_stride(i) > 1) feed.turned = true;
+            }
         }
         return feed;
     }
@@ -47,6 +58,25 @@ pub const Feed = struct {
                     }
                 },
             }
+        }
+    }
+
+    /// Asks for the elements [start, start + n): the hardware's prefetchers stop in the gaps between blocks.
+    pub fn ahead(feed: *const Feed, start: u64, n: u64) void {
+        const inner = feed.nest.inner();
+        for (0..feed.nest.sources) |i| {
+            if (feed.shapes[i] == .single) continue;
+            var at = start;
+            if (feed.shapes[i] == .strided) {
+                if (feed.nest.inner_stride(i) != 1) continue;
+                const row = start / inner;
+                const index = feed.nest.row_index(row);
+                at = feed.nest.offset(i, &index) + start - row * inner;
+            }
+            const o = &feed.operands[i];
+            const size = abi.dtype_bytes(o.dtype);
+            var byte: u64 = 0;
+            while (byte < n * size) : (byte += 64) @prefetch(o.data + at * size + byte, .{});
         }
     }
 
@@ -104,6 +134,11 @@ pub const Feed = struct {
     }
 };
 
+/// 64 cache lines, used by 16 rows of 4-byte elements before they are left; more would fall out of the cache where
+/// strides are powers of two.
+const turned_piece = 64;
+const turned_group = 16;
+
 /// How an iteration is cut into blocks: whole rows together when they are short, else equal pieces of each row, so
 /// that no block of a long row straddles two.
 pub const Blocks = struct {
@@ -113,6 +148,8 @@ pub const Blocks = struct {
     rows_per_block: u64,
     pieces: u64,
     piece: u64,
+    /// Rows that take turns before the next piece.
+    group: u64,
 
     pub fn init(feed: *const Feed) Blocks {
         const size = bytecode.block_elements;
@@ -124,6 +161,15 @@ pub const Blocks = struct {
             .rows_per_block = size / inner,
             .pieces = 0,
             .piece = 0,
+            .group = 1,
+        };
+        if (feed.turned) return .{
+            .rows = rows,
+            .inner = inner,
+            .rows_per_block = 0,
+            .pieces = (inner + turned_piece - 1) / turned_piece,
+            .piece = turned_piece,
+            .group = turned_group,
         };
         const pieces = (inner + size - 1) / size;
         const even = (inner + pieces - 1) / pieces;
@@ -133,6 +179,7 @@ pub const Blocks = struct {
             .rows_per_block = 0,
             .pieces = pieces,
             .piece = if (rows == 1) size else @min(size, (even + 15) / 16 * 16),
+            .group = 1,
         };
     }
 
@@ -149,8 +196,11 @@ pub const Blocks = struct {
             const rows = @min(blocks.rows_per_block, blocks.rows - row);
             return .{ .start = row * blocks.inner, .n = rows * blocks.inner };
         }
-        const row = b / blocks.pieces;
-        const column = (b % blocks.pieces) * blocks.piece;
+        const first = b / (blocks.pieces * blocks.group) * blocks.group;
+        const group = @min(blocks.group, blocks.rows - first);
+        const within = b - first * blocks.pieces;
+        const row = first + within % group;
+        const column = within / group * blocks.piece;
         // Rounding the pieces up may leave the last one empty.
         const end = @min(column + blocks.piece, blocks.inner);
         return .{ .start = row * blocks.inner + column, .n = end - @min(column, end) };

@@ -194,6 +194,6 @@ fn run_known(
         const x: U = a.at[i * a.step ..][0..lanes].*;
         const y: U = if (count > 1) b.at[i * b.step ..][0..lanes].* else x;
         const z: U = if (count > 2) c.at[i * c.step ..][0..lanes].* else x;
-        out[i * lanes ..][0..lanes].* = apply(op, x, y, z);
+        simd.store_vector(out + i * lanes, apply(op, x, y, z));
     }
 }

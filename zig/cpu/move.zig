@@ -7,8 +7,8 @@ const simd = @import("simd.zig");
 const strided = @import("strided.zig");
 
 const tile_elements = 16384;
-/// Edge of a transposed tile; a multiple of `square`.
-const edge = 64;
+/// Rows of the target in a transposed tile.
+const tile_rows = 1024;
 /// Edge of the block that is transposed in registers.
 const square = simd.lanes;
 
@@ -132,8 +132,10 @@ fn transpose_tiles(
 ) void {
     const rows = nest.dims[nest.rank - 2];
     const columns = nest.dims[nest.rank - 1];
-    const row_tiles = (rows + edge - 1) / edge;
-    const column_tiles = (columns + edge - 1) / edge;
+    // One cache line of the target is filled at a time, from as many sequential streams of the source.
+    const strip = @max(square, 64 / @sizeOf(T));
+    const row_tiles = (rows + tile_rows - 1) / tile_rows;
+    const column_tiles = (columns + strip - 1) / strip;
     // `row_index` and `offset` leave out the innermost dim; here the outer part leaves out two.
     var outer = nest.*;
     outer.rank -= 1;
@@ -146,13 +148,13 @@ fn transpose_tiles(
     while (t.claim(tiles)) |tile| {
         const index = outer.row_index(tile / (row_tiles * column_tiles));
         const within = tile % (row_tiles * column_tiles);
-        const row = within / column_tiles * edge;
-        const column = within % column_tiles * edge;
+        const row = within / column_tiles * tile_rows;
+        const column = within % column_tiles * strip;
         flat.tile(
             to + outer.offset(target, &index) + row * flat.to_step + column,
             from + outer.offset(source, &index) + column * flat.from_step + row,
-            @min(edge, rows - row),
-            @min(edge, columns - column),
+            @min(tile_rows, rows - row),
+            @min(strip, columns - column),
         );
     }
 }
@@ -169,6 +171,9 @@ fn Flat(comptime T: type) type {
             const whole_columns = columns - columns % square;
             var r: u64 = 0;
             while (r < whole_rows) : (r += square) {
+                // The target's lines are far apart: no hardware prefetcher sees them coming.
+                if (r + square < whole_rows) inline for (0..square) |ahead|
+                    @prefetch(to + (r + square + ahead) * f.to_step, .{ .rw = .write });
                 var c: u64 = 0;
                 while (c < whole_columns) : (c += square)
                     f.block(to + r * f.to_step + c, from + c * f.from_step + r);
@@ -195,7 +200,7 @@ fn Flat(comptime T: type) type {
             var lines: [square]V = undefined;
             inline for (0..square) |c| lines[c] = from[c * f.from_step ..][0..square].*;
             transpose(&lines);
-            inline for (0..square) |r| to[r * f.to_step ..][0..square].* = lines[r];
+            inline for (0..square) |r| simd.store_vector(to + r * f.to_step, lines[r]);
         }
 
         /// Exchanges ever smaller quadrants.

@@ -84,7 +84,7 @@ pub fn Fold(comptime kind: Kind) type {
             while (i + lanes <= into.len) : (i += lanes) {
                 const a: V = into[i..][0..lanes].*;
                 const b: V = values[i..][0..lanes].*;
-                into[i..][0..lanes].* = meet(a, b);
+                simd.store_vector(into.ptr + i, meet(a, b));
             }
             while (i < into.len) : (i += 1) into[i] = meet(into[i], values[i]);
         }
@@ -92,7 +92,13 @@ pub fn Fold(comptime kind: Kind) type {
         /// into[j] = meet(into[j], values[j])
         pub fn widen(into: []Wide, values: []const Narrow) void {
             std.debug.assert(into.len == values.len);
-            for (into, values) |*w, v| w.* = meet(w.*, @as(Wide, v));
+            var i: u64 = 0;
+            while (i + lanes <= into.len) : (i += lanes) {
+                const a: W = into[i..][0..lanes].*;
+                const b: V = values[i..][0..lanes].*;
+                simd.store_vector(into.ptr + i, meet(a, @as(W, b)));
+            }
+            while (i < into.len) : (i += 1) into[i] = meet(into[i], @as(Wide, values[i]));
         }
 
         /// Writes result `at`, converted to the operand's dtype.

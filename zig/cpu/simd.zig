@@ -39,11 +39,15 @@ pub inline fn load(comptime T: type, p: [*]const T) F {
 }
 
 pub inline fn store(comptime T: type, p: [*]T, x: F) void {
-    if (T == f32) {
-        p[0..lanes].* = x;
-    } else {
-        p[0..lanes].* = bf16_vector(x);
-    }
+    store_vector(p, if (T == f32) x else bf16_vector(x));
+}
+
+/// Stores a vector of any length as one: assigning it to an array would split it into halves under AVX-512.
+pub inline fn store_vector(p: anytype, x: anytype) void {
+    const V = @TypeOf(x);
+    const T = @typeInfo(V).vector.child;
+    const to: [*]T = p;
+    @as(*align(@alignOf(T)) V, @ptrCast(to)).* = x;
 }
 
 pub inline fn bf16_vector(x: F) @Vector(lanes, u16) {

@@ -145,6 +145,7 @@ fn run_fold(comptime kind: reduction.Kind, t: *kernel.Thread, ins: *const Instru
     const plan = Plan.init(first, ins.word(1));
     var worker: Worker(kind) = undefined;
     worker.plan = plan;
+    worker.count = first.count();
     worker.out = out;
     worker.partials = if (plan.split)
         @as([*]align(4) Fold(kind).Wide, @ptrCast(@alignCast(ins.workspace().data)))
@@ -193,6 +194,8 @@ fn Worker(comptime kind: reduction.Kind) type {
         const Self = @This();
 
         plan: Plan,
+        /// Elements of the whole iteration.
+        count: u64,
         out: *const Operand,
         partials: [*]align(4) Wide,
         feed: feeding.Feed,
@@ -207,7 +210,8 @@ fn Worker(comptime kind: reduction.Kind) type {
         }
 
         /// Elements [start, start + n) of the iteration, at most a block.
-        fn block(w: *Self, start: u64, n: u64) [*]const fold.Narrow {
+        fn block(w: *Self, start: u64, n: u64, distance: u64) [*]const fold.Narrow {
+            if (start + distance + n <= w.count) w.feed.ahead(start + distance, n);
             w.feed.load(&w.machine, start, n);
             w.machine.execute(n);
             return @ptrCast(w.machine.values(0, n));
@@ -243,7 +247,7 @@ fn Worker(comptime kind: reduction.Kind) type {
             var total = fold.identity_wide;
             while (at < end) {
                 const n = @min(end - at, bytecode.block_elements);
-                total = fold.join(total, fold.run(w.block(o * plan.length + at, n), n));
+                total = fold.join(total, fold.run(w.block(o * plan.length + at, n, n), n));
                 at += n;
             }
             return total;
@@ -256,7 +260,7 @@ fn Worker(comptime kind: reduction.Kind) type {
             var o = from;
             while (o < to) : (o += rows) {
                 const n = @min(rows, to - o);
-                const values = w.block(o * length, n * length);
+                const values = w.block(o * length, n * length, n * length);
                 for (0..n) |r| fold.store(w.out, o + r, fold.run(values + r * length, length));
             }
         }
@@ -312,7 +316,7 @@ fn Worker(comptime kind: reduction.Kind) type {
             var added: u32 = 0;
             while (row < end) {
                 const rows = @min(together, end - row);
-                w.add_block((o * plan.length + row) * plan.columns + column, rows * n);
+                w.add_block((o * plan.length + row) * plan.columns + column, rows * n, rows);
                 row += rows;
                 added += 1;
                 if (added % rows_narrow == 0 or row == end) {
@@ -326,11 +330,12 @@ fn Worker(comptime kind: reduction.Kind) type {
             }
         }
 
-        fn add_block(w: *Self, start: u64, n: u64) void {
+        fn add_block(w: *Self, start: u64, n: u64, rows: u64) void {
+            const distance = rows * w.plan.columns;
             var at: u64 = 0;
             while (at < n) {
                 const part = @min(n - at, bytecode.block_elements);
-                fold.add(w.narrow[at..][0..part], w.block(start + at, part));
+                fold.add(w.narrow[at..][0..part], w.block(start + at, part, distance));
                 at += part;
             }
         }
