@@ -213,7 +213,8 @@ export class QuickRun<C = AnyConfigTree> implements AsyncDisposable {
         code: "conflict",
         hint: "look at it inside `for await (const step of run)`, or when it has ended",
       });
-    const result = within(inside);
+    // One after another: they share the engine.
+    const result = this.looking.then(() => within(inside));
     this.looking = result.catch(() => {});
     return result;
   }

@@ -63,8 +63,9 @@ export class LiveConfig {
   private store(path: string, value: unknown): void {
     const parts = path.split("/");
     const last = parts.pop() ?? "";
-    this.groupAt(parts)[last] = frozen(value);
-    if (value !== undefined) this.values.set(path, value);
+    const kept = frozen(value);
+    this.groupAt(parts)[last] = kept;
+    if (kept !== undefined) this.values.set(path, kept);
   }
 
   private groupAt(parts: readonly string[]): PlainTree {
