@@ -75,7 +75,7 @@ pub fn Counters(comptime n: comptime_int) type {
         }
 
         /// Ten rounds.
-        inline fn philox(counter: [4]V, key: [2]u32) [4]V {
+        pub inline fn philox(counter: [4]V, key: [2]u32) [4]V {
             var c = counter;
             var k0 = key[0];
             var k1 = key[1];
