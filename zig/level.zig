@@ -25,6 +25,7 @@ const files = .{
     @import("kernels/iota.zig"),
     @import("kernels/layer_norm.zig"),
     @import("kernels/layer_norm_grad.zig"),
+    @import("kernels/linear_cross_entropy.zig"),
     @import("kernels/linear_cross_entropy_grad.zig"),
     @import("kernels/map.zig"),
     @import("kernels/map_reduce.zig"),
@@ -74,6 +75,11 @@ fn collect() [kernel_count()]kernel.Kernel {
 }
 
 comptime {
+    for (@typeInfo(abi.Opcode).@"enum".fields) |opcode| {
+        for (kernels) |entry| {
+            if (@intFromEnum(entry.opcode) == opcode.value) break;
+        } else @compileError("no kernel for opcode " ++ opcode.name);
+    }
     @export(&table, .{ .name = "theseus_kernels_" ++ level_name, .visibility = .hidden });
 }
 

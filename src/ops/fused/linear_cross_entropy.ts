@@ -17,7 +17,7 @@ import { linearLogits, linearLogitsGrad } from "./linear_logits.ts";
 import { firsts } from "./operands.ts";
 import { type Compute, computeWord, expectCompute } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
-import { rowsPerChunk } from "./workspace.ts";
+import { linearLossScratch, rowsPerChunk } from "./workspace.ts";
 
 type LinearCrossEntropyAttrs = { readonly compute: Compute };
 
@@ -69,6 +69,10 @@ export const linearCrossEntropyOp = defineOp<LinearCrossEntropyAttrs>({
   },
   kernels: {
     cpu: {
+      scratch(_node, inputs) {
+        const [x, w] = firsts(inputs, 2);
+        return linearLossScratch(rowCount(x.shape), lastSize(x.shape), w.shape[0] ?? 1, false);
+      },
       lower(node, inputs, outputs) {
         const [x, w, targets] = firsts(inputs, 3);
         const { compute } = node.attrs as LinearCrossEntropyAttrs;

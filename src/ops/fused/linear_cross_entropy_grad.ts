@@ -22,7 +22,7 @@ import { linearLogits, linearLogitsGrad } from "./linear_logits.ts";
 import { firsts } from "./operands.ts";
 import { type Compute, computeWord, expectCompute } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
-import { rowsPerChunk } from "./workspace.ts";
+import { linearLossScratch, rowsPerChunk } from "./workspace.ts";
 
 type LinearCrossEntropyGradAttrs = { readonly compute: Compute };
 
@@ -69,6 +69,10 @@ export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
   kernels: {
     cpu: {
       inPlace: (node) => (node.inputs.length === 5 ? [[3, 4]] : []),
+      scratch(_node, inputs) {
+        const [x, w] = firsts(inputs, 2);
+        return linearLossScratch(rowCount(x.shape), lastSize(x.shape), w.shape[0] ?? 1, true);
+      },
       lower(node, inputs, outputs) {
         const [x, w, targets, dloss] = firsts(inputs, 4);
         const [loss, lse, dx, dw] = firsts(outputs, 4);

@@ -5,9 +5,10 @@
 
 import type { TensorType } from "../../ir/graph.ts";
 import { isFloat } from "../../util/dtype.ts";
-import { alignUp, sameShape, shapeText } from "../../util/shapes.ts";
+import { sameShape, shapeText } from "../../util/shapes.ts";
 import { at, fail } from "../check.ts";
 import { defineOp, type Sample } from "../define.ts";
+import { gemmScratchBytes, gemmWorkspaceBytes } from "../gemm_memory.ts";
 import { isContiguous, type View } from "../kernel.ts";
 import { type RefTensor, refTensor } from "../reference.ts";
 import { mapOp } from "./map_code.ts";
@@ -121,37 +122,6 @@ function reference(
   return results.map((data, i) => ({ ...at(types, i), data }));
 }
 
-/** Tiles that zig/cpu/gemm_plan.zig may choose, rows by columns, and what their rounding to whole panels adds. */
-const TILES = [
-  [512, 192],
-  [128, 768],
-  [256, 384],
-] as const;
-const PANEL_ROWS = 16;
-const PANEL_COLUMNS = 64;
-/** Steps along k that are packed at a time. */
-const BLOCK_STEPS = 256;
-
-/** Packed form of the smaller operand, which all threads share; larger ones go in pieces. */
-const WORKSPACE_BYTES_MAX = 8 * 1024 * 1024;
-
-/** An upper bound of what any CPU level needs: partial sums of a tile, and packed panels of both operands. */
-function scratchBytes(m: number, n: number, k: number): number {
-  const steps = Math.min(k + 3, BLOCK_STEPS);
-  const sizes = TILES.map(([rows, columns]) => {
-    const tileRows = Math.min(rows, Math.max(PANEL_COLUMNS, m)) + PANEL_ROWS;
-    const tileColumns = Math.min(columns, Math.max(PANEL_COLUMNS, n)) + PANEL_COLUMNS;
-    const partial = k > BLOCK_STEPS ? tileRows * tileColumns : PANEL_ROWS * PANEL_COLUMNS;
-    const parts = [partial, tileRows * steps, tileColumns * steps];
-    return parts.reduce((sum, elements) => sum + alignUp(4 * elements, 64), 0);
-  });
-  return Math.max(...sizes);
-}
-
-function workspaceBytes(m: number, n: number, k: number): number {
-  return Math.min(WORKSPACE_BYTES_MAX, 4 * k * alignUp(Math.min(m, n), PANEL_ROWS));
-}
-
 /** The last dim dense; rows may be apart (a part of a concat). */
 const denseRows = ({ shape, strides }: View): boolean =>
   strides[shape.length - 1] === 1 || shape[shape.length - 1] === 1;
@@ -202,9 +172,9 @@ export const matmulLoweredOp = defineOp<MatmulAttrs>({
       scratch(_node, inputs) {
         const [batch = 1, m = 1, k = 1] = at(inputs, 0).shape;
         const n = at(inputs, 1).shape[2] ?? 1;
-        const perThreadBytes = scratchBytes(m, n, k);
+        const perThreadBytes = gemmScratchBytes(m, n, k);
         return batch === 1
-          ? { perThreadBytes, workspaceBytes: workspaceBytes(m, n, k) }
+          ? { perThreadBytes, workspaceBytes: gemmWorkspaceBytes(m, n, k) }
           : { perThreadBytes };
       },
       lower(node) {
