@@ -1,0 +1,51 @@
+/** @file Every job builds from its defaults, every preset loads, and what cannot be found is said with a guess. */
+import { expect, test } from "bun:test";
+import { loadConfig } from "../../src/config/load.ts";
+import { writeYaml } from "../../src/config/write.ts";
+import { configSource, loadJob } from "../../src/jobs/load_job.ts";
+import { PRESETS } from "../../src/jobs/presets.ts";
+import { JOBS } from "../../src/jobs/registry.ts";
+import { planRun } from "../../src/train/plan.ts";
+
+const target = { kind: "cpu", level: "v3", threads: 2 } as const;
+
+test.each(JOBS.all.map((job) => [job.name, job] as const))("job %s", (_, job) => {
+  const config = loadConfig({ schema: job.schema });
+  expect(job.model(config).parameters().length).toBeGreaterThan(0);
+  const text = writeYaml(job.schema, config);
+  const again = loadConfig({ schema: job.schema, source: { name: "all.yaml", text } });
+  expect(again.toTree()).toEqual(config.toTree());
+  for (const [path, { doc }] of job.schema.fields) expect(`${path}: ${doc}`).toMatch(/: .{8,}/);
+});
+
+test.each([...PRESETS])("preset %s", (name) => {
+  const { job, config } = loadJob(configSource(name));
+  expect(JOBS.find(job.name)).toBe(job);
+  expect(job.model(config).parameters().length).toBeGreaterThan(0);
+});
+
+test("the first preset has about a million parameters", () => {
+  const { job, config } = loadJob(configSource("gpt/tiny-sotu"));
+  const plan = planRun(job, config, target);
+  expect(plan.parameters).toBeGreaterThan(700_000);
+  expect(plan.parameters).toBeLessThan(1_300_000);
+  expect(plan.memory.totalBytes).toBeLessThan(200 << 20);
+});
+
+test("what is not there", () => {
+  expect(() => configSource("gpt/tiny-sotuu")).toThrow(
+    'no file and no preset is named gpt/tiny-sotuu. Did you mean "gpt/tiny-sotu"?',
+  );
+  const source = { name: "x.yaml", text: "job: gpt/pretrian\n" };
+  expect(() => loadJob(source)).toThrow(
+    'no job is named "gpt/pretrian". Did you mean "gpt/pretrain"?',
+  );
+});
+
+test("a file extends a preset, the command line wins", () => {
+  const text = "extends: gpt/tiny-sotu\ntraining:\n  steps: 7\n  seed: 5\n";
+  const { config } = loadJob({ name: "mine.yaml", text }, ["training.seed=6"]);
+  expect(config.at("training/steps")).toBe(7);
+  expect(config.at("training/seed")).toBe(6);
+  expect(config.at("architecture/positions")).toBe("rotary");
+});
