@@ -10,10 +10,10 @@ const PARTIAL_ROWS = 32;
 export const partialSumBytes = (rows: number, columns: number, vectors: number): number =>
   Math.ceil(rows / PARTIAL_ROWS) * columns * vectors * 4;
 
-const CHUNK_LOGIT_BYTES = 16 * 1024 * 1024;
+const CHUNK_LOGIT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Rows of logits that exist at a time in the chunked cross-entropy: about 16 MiB of them, a multiple of 8, at least 32,
+ * Rows of logits that exist at a time in the chunked cross-entropy: about 64 MiB of them, a multiple of 8, at least 32,
  * at most M. A function of M and V alone, so that results do not depend on threads.
  */
 export function rowsPerChunk(rows: number, vocab: number): number {
