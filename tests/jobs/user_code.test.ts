@@ -75,7 +75,8 @@ test("a job that was not loaded", async () => {
   const { code, stderr } = await theseus("plan", "one.yaml");
   expect([code, stderr]).toEqual([
     2,
-    'error: no job is named "mine/one".\nhint: jobs: gpt/pretrain; --load FILE.ts brings your own\n',
+    'error: no job is named "mine/one".\n' +
+      "hint: jobs: gpt/pretrain; --load FILE.ts brings your own\n",
   ]);
 });
 
