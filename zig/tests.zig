@@ -43,6 +43,7 @@ test {
     _ = @import("kernels/scatter_add.zig");
     _ = @import("test/attention_kernels.zig");
     _ = @import("test/matmul.zig");
+    _ = @import("test/guarded_memory.zig");
     _ = @import("test/rope_kernel.zig");
     _ = @import("test/row_kernels.zig");
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openLibrary } from "../../src/runtime/library.ts";
 
-const CASES = 4000;
+const CASES = 6000;
 
 test(`${CASES} damaged programs are refused, or run within bounds`, () => {
   const folder = mkdtempSync(join(tmpdir(), "theseus-fuzz-"));
