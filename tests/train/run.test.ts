@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { sampleRun } from "../../src/jobs/sample_run.ts";
 import type { Progress } from "../../src/train/progress.ts";
 import { UserError } from "../../src/util/errors.ts";
+import { LLAMA_STYLE } from "../nn/models_for_tests.ts";
 import { TestRoot } from "./runs_for_tests.ts";
 
 const root = new TestRoot();
@@ -71,6 +72,16 @@ test("one and eight accumulation steps have the same gradients", async () => {
   });
 });
 
+test("mixed precision follows f32 closely, but is not f32", async () => {
+  const settings = [...LLAMA_STYLE.filter((o) => !o.includes("head")), "training.steps=12"];
+  const exact = await root.train("exact", [...settings, "training.precision=f32"]);
+  const mixed = await root.train("mixed", [...settings, "training.precision=mixed"]);
+  expect(losses(mixed)).not.toEqual(losses(exact));
+  losses(mixed).forEach((loss, i) => {
+    expect(Math.abs(loss - (losses(exact)[i] ?? 0))).toBeLessThan(0.03);
+  });
+}, 30_000);
+
 test("a signal ends the run after the step, with its weights", async () => {
   const stop = new AbortController();
   const onProgress = (progress: Progress) => {
@@ -94,10 +105,13 @@ test("a gradient that is not finite halts the run and names the step", async () 
   expect(error.message).toMatch(/^step \d+: the norm of the gradient is (NaN|Infinity) \(loss /);
 });
 
-test("a run's name is taken once, --fresh moves the old one aside", async () => {
+test("a second run of a name goes on where the first ended, --fresh moves the old one aside", async () => {
   const short = ["training.steps=1"];
   const first = await root.train("named", short);
-  await expect(root.start("named", short)).rejects.toThrow("the run named exists already");
+  const again = await root.train("named", short);
+  expect(again.result.step).toBe(1);
+  expect(again.result.loss).toBe(first.result.loss);
+  expect(again.metrics.length).toBe(1);
   await root.train("named", short, { fresh: true });
   expect(existsSync(`${first.result.directory}.old-1/model.safetensors`)).toBe(true);
   await expect(root.start("../up", short)).rejects.toThrow("expected a name of letters");
