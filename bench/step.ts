@@ -7,7 +7,7 @@ import { openDevice } from "../src/runtime/index.ts";
 import { Engine } from "../src/train/engine.ts";
 import { compileTraining } from "../src/train/job_programs.ts";
 import { memoryReport } from "../src/train/memory_report.ts";
-import { targetOf } from "../src/train/run.ts";
+import { targetOf } from "../src/train/target.ts";
 import { printProfile } from "./profile.ts";
 import { SIZES, type SizeName, sizeConfig } from "./sizes.ts";
 

@@ -3,7 +3,7 @@ import { configSource, loadJob } from "../jobs/load_job.ts";
 import { openDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
-import { targetOf } from "../train/run.ts";
+import { targetOf } from "../train/target.ts";
 import { command } from "./command.ts";
 import { bytesText, countText, tableText } from "./format.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";

@@ -7,8 +7,9 @@ const REDRAW_MS = 100;
 const PLAIN_MS = 10_000;
 
 function startedText(event: RunStarted): string[] {
+  const { resumedFrom } = event;
   return [
-    `run ${event.directory}`,
+    `run ${event.directory}${resumedFrom === null ? "" : `: goes on from step ${resumedFrom}`}`,
     `${countText(event.parameters)} parameters, ${event.precision} on ${event.device} with ` +
       `${event.threads} threads, ${bytesText(event.memoryBytes)}`,
     `${event.dataset}: ${countText(event.trainTokens)} training tokens; ` +

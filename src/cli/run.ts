@@ -26,6 +26,10 @@ export default command({
     project: { type: "string", alias: "p", default: "general", description: "project" },
     group: { type: "string", alias: "g", default: "default", description: "group" },
     fresh: { type: "boolean", description: "move an older run of this name aside" },
+    "allow-change": {
+      type: "boolean",
+      description: "go on although settings differ that change the course of the run",
+    },
   },
   repeated: loadArgs,
   async run({ args, overrides, repeated }) {
@@ -41,6 +45,7 @@ export default command({
         place: { root: rootOf(args.dir, args.root), project, group, name },
         sourceText: source.text,
         fresh: args.fresh === true,
+        allowChange: args["allow-change"] === true,
         signal: stop.signal,
         onProgress(event) {
           if (event.kind === "started") keepUserCode(event.directory);

@@ -1,13 +1,14 @@
 /** @file What a run directory tells about its run, for `runs` and `show`. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readMetrics } from "../train/metrics_reader.ts";
+import { readExit, readHeartbeat } from "../train/status_files.ts";
 
 export interface RunSummary {
   readonly run: string;
   readonly directory: string;
   readonly job: string;
-  readonly state: "finished" | "running" | "unknown";
+  readonly state: "finished" | "interrupted" | "failed" | "running" | "killed" | "unknown";
   readonly step: number;
   readonly tokens: number;
   readonly loss: number | null;
@@ -20,11 +21,13 @@ export interface RunSummary {
 /** A heartbeat younger than this means that the run goes on. */
 const ALIVE_S = 60;
 
+/** The exit file is the truth; without one a young heartbeat says that the run goes on, an old one that it was killed. */
 function stateOf(directory: string): RunSummary["state"] {
-  if (existsSync(join(directory, "model.safetensors"))) return "finished";
-  const metrics = join(directory, "metrics.jsonl");
-  if (!existsSync(metrics)) return "unknown";
-  return (Date.now() - statSync(metrics).mtimeMs) / 1e3 < ALIVE_S ? "running" : "unknown";
+  const heartbeat = readHeartbeat(directory);
+  const exit = readExit(directory);
+  const alive = heartbeat !== null && Date.now() / 1e3 - heartbeat.time < ALIVE_S;
+  if (alive && existsSync(join(directory, "lock"))) return "running";
+  return exit?.state ?? (heartbeat === null ? "unknown" : "killed");
 }
 
 export function runSummary(directory: string, run: string): RunSummary {

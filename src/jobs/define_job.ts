@@ -6,7 +6,7 @@ import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { adamwFields, scheduleFields } from "../optim/fields.ts";
-import { trainingFields, validationFields } from "../train/fields.ts";
+import { checkpointFields, trainingFields, validationFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
 import { ConfigError } from "../util/errors.ts";
 
@@ -16,6 +16,7 @@ const TRAINING = [
   { config: scheduleFields },
   { config: adamwFields },
   { config: validationFields },
+  { config: checkpointFields },
 ] as const;
 
 export interface JobDefinition<N extends string, R extends readonly Configured[]> {

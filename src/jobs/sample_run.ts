@@ -6,7 +6,7 @@ import { compile } from "../passes/index.ts";
 import { Engine } from "../train/engine.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
 import { buildLogits } from "../train/programs.ts";
-import { targetOf } from "../train/run.ts";
+import { targetOf } from "../train/target.ts";
 import { loadWeights } from "../train/weights.ts";
 import { type RunSource, trainedRun, withDevice } from "./trained_run.ts";
 

@@ -6,7 +6,7 @@ import type { LanguageModel } from "../nn/language_model.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
-import { WEIGHTS_FILE } from "../train/weights.ts";
+import { newestWeights, WEIGHTS_FILE } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
 import { loadJob } from "./load_job.ts";
 
@@ -27,7 +27,8 @@ export interface TrainedRun {
 export function trainedRun(source: RunSource): TrainedRun {
   const { runDirectory } = source;
   const configPath = join(runDirectory, "config.resolved.yaml");
-  const weights = source.weights ?? join(runDirectory, WEIGHTS_FILE);
+  // A run that was killed has checkpoints, but nothing was published yet.
+  const weights = source.weights ?? newestWeights(runDirectory) ?? join(runDirectory, WEIGHTS_FILE);
   for (const path of [configPath, weights])
     if (!existsSync(path))
       throw new UserError(`${runDirectory} is no finished run: ${path} does not exist`, {

@@ -7,7 +7,7 @@ import { Engine } from "../train/engine.ts";
 import { trainingFields, validationFields } from "../train/fields.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
 import { buildEval } from "../train/programs.ts";
-import { targetOf } from "../train/run.ts";
+import { targetOf } from "../train/target.ts";
 import { type Validation, validateOn } from "../train/validate.ts";
 import { loadWeights } from "../train/weights.ts";
 import { type RunSource, trainedRun, withDevice } from "./trained_run.ts";

@@ -45,3 +45,19 @@ export const validationFields = {
   ),
   batches: field("validation/batches", int({ min: 0 }), 0, "batches of a validation; 0: all"),
 };
+
+export const checkpointFields = {
+  interval: field(
+    "checkpoint/interval",
+    int({ min: 0 }),
+    500,
+    "steps between checkpoints; 0: only at the end",
+  ),
+  keep: field("checkpoint/keep", int({ min: 2 }), 2, "newest checkpoints that are kept"),
+  permanentEvery: field(
+    "checkpoint/permanent_every",
+    int({ min: 0 }),
+    0,
+    "steps between checkpoints that are kept for good; 0: none",
+  ),
+};

@@ -2,7 +2,15 @@
  * @file metrics.jsonl: one object a step, appended. Numbers are written with the digits that read back to the same bits;
  * JSON has no NaN, so values that are not finite are written as strings.
  */
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 
 export interface StepMetrics {
   /** Steps done, so the first object has 1. */
@@ -34,11 +42,20 @@ export function parseMetricsLine(line: string): StepMetrics {
   );
 }
 
+/** A crash may have left half a line; what follows must start on a line of its own. */
+function cutTornTail(path: string): void {
+  if (!existsSync(path)) return;
+  const bytes = readFileSync(path);
+  const whole = bytes.lastIndexOf(0x0a) + 1;
+  if (whole < bytes.length) truncateSync(path, whole);
+}
+
 /** The only writer of one run's metrics. */
 export class MetricsWriter {
   private readonly file: number;
 
   constructor(path: string) {
+    cutTornTail(path);
     this.file = openSync(path, "a");
   }
 

@@ -2,7 +2,7 @@
  * @file Reads metrics.jsonl while it may still be written. A crash can leave steps twice and a torn last line: the last
  * attempt of a step counts, a torn tail is left for the next read.
  */
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { DataError } from "../util/errors.ts";
 import { parseMetricsLine, type StepMetrics } from "./metrics.ts";
 
@@ -47,4 +47,22 @@ export function readMetrics(path: string): StepMetrics[] {
     bySteps.set(metrics.step, metrics);
   }
   return [...bySteps.values()].sort((a, b) => a.step - b.step);
+}
+
+const TAIL_BYTES = 1 << 16;
+
+/** The last whole line of a metrics file, whatever its length. */
+export function lastMetrics(path: string): StepMetrics | undefined {
+  if (!existsSync(path)) return undefined;
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+    readSync(file, tail, 0, tail.length, size - tail.length);
+    const lines = tail.toString("utf8").split("\n").slice(0, -1);
+    const line = lines.findLast((text) => text.startsWith("{"));
+    return line === undefined ? undefined : parseMetricsLine(line);
+  } finally {
+    closeSync(file);
+  }
 }

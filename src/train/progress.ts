@@ -13,6 +13,8 @@ export interface RunStarted {
   readonly device: string;
   readonly threads: number;
   readonly precision: string;
+  /** Step of the checkpoint that the run goes on from. */
+  readonly resumedFrom: number | null;
 }
 
 export interface StepDone {

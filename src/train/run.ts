@@ -1,34 +1,31 @@
-/** @file A training run from its configuration to its weights: everything is checked before the run directory is made. */
-import { join } from "node:path";
+/**
+ * @file A training run from its configuration to its weights. Everything is checked before the run directory is made. A run
+ * of that name that is there already goes on from its newest checkpoint that verifies.
+ */
 import type { Config } from "../config/config.ts";
-import { writeYaml } from "../config/write.ts";
 import { type Dataset, openDataset } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
 import { newBatch, TrainLoader, ValidationLoader } from "../data/loader.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
-import type { CpuTarget } from "../passes/index.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
-import { VERSION } from "../util/version.ts";
+import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { Engine } from "./engine.ts";
 import { trainingFields, validationFields } from "./fields.ts";
 import type { Job } from "./job.ts";
-import { compileTraining, resolvePrecision } from "./job_programs.ts";
+import { compileTraining } from "./job_programs.ts";
 import { expectFits, memoryReport } from "./memory_report.ts";
 import { MetricsWriter } from "./metrics.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
-import {
-  createRunDirectory,
-  environment,
-  type RunPlace,
-  writeAtomically,
-} from "./run_directory.ts";
-import { Trainer, type TrainerParts } from "./trainer.ts";
+import type { RunPlace } from "./run_directory.ts";
+import { openRun, type RunFolder } from "./run_folder.ts";
+import { targetOf } from "./target.ts";
+import { Trainer, type TrainResult } from "./trainer.ts";
 import { type Validation, validateOn } from "./validate.ts";
-import { saveWeights, WEIGHTS_FILE } from "./weights.ts";
+import { publishWeights, saveWeights } from "./weights.ts";
 
 export interface TrainingRequest {
   readonly job: Job;
@@ -36,8 +33,10 @@ export interface TrainingRequest {
   readonly place: RunPlace;
   /** The user's own file, kept beside the resolved configuration. */
   readonly sourceText?: string;
-  /** Moves an older run of that name aside instead of failing. */
+  /** Moves an older run of that name aside instead of going on with it. */
   readonly fresh?: boolean;
+  /** Goes on although settings differ that change the course of the run. */
+  readonly allowChange?: boolean;
   /** The run goes on when it is done. */
   readonly onProgress?: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary; what was trained is saved. */
@@ -52,12 +51,6 @@ export interface Inside {
   saveWeights(path: string): void;
 }
 
-export const targetOf = ({ info }: Device): CpuTarget => ({
-  kind: "cpu",
-  level: info.level,
-  threads: info.threads,
-});
-
 function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
   const { name, vocabSize } = dataset.tokenizer;
   if (vocabSize > model.vocabSize)
@@ -65,17 +58,6 @@ function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
       `architecture.vocab_size ${model.vocabSize} is less than the ${vocabSize} tokens of the tokenizer ${name}`,
       { code: "config", place: { key: "architecture.vocab_size" } },
     );
-}
-
-function writeDescription(directory: string, request: TrainingRequest, device: Device): void {
-  const { job, config, sourceText, place } = request;
-  const write = (name: string, text: string) => writeAtomically(join(directory, name), text);
-  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  write("run.json", json({ job: job.name, version: VERSION, ...place }));
-  if (sourceText !== undefined) write("config.yaml", sourceText);
-  const header = `${job.name}: every setting of the run ${place.name}`;
-  write("config.resolved.yaml", writeYaml(job.schema, config, header));
-  write("env.json", json(environment(device.info)));
 }
 
 export async function runTraining(request: TrainingRequest): Promise<RunFinished> {
@@ -98,76 +80,137 @@ async function trainOn(
   dataset: Dataset,
   request: TrainingRequest,
 ): Promise<RunFinished> {
-  const { onProgress = () => {} } = request;
   const target = targetOf(device);
-  const config = request.config.with(
-    new Map([[trainingFields.precision, resolvePrecision(request.config, target)]]),
-  );
-  const { rows, accumulate, seed, steps, precision } = config.values(trainingFields);
-  const length = model.blockSize;
-  const train = new TrainLoader(dataset.train, length, seed);
-  const { interval, batches } = config.values(validationFields);
-  const validation = new ValidationLoader(dataset.validation, length, rows, batches);
-  const programs = compileTraining(model, config, target);
-  const memory = memoryReport(programs, target);
-  expectFits(memory, device.info.memory_bytes);
-  const engine = new Engine(device, programs);
-  const directory = createRunDirectory(request.place, request.fresh ?? false);
-  // The initial values are made while the files are written.
+  // Opened only when all that can be checked without it has been.
+  const prepare = (config: Config) => {
+    const programs = compileTraining(model, config, target);
+    const memory = memoryReport(programs, target);
+    expectFits(memory, device.info.memory_bytes);
+    return { programs, memory };
+  };
+  const run = openRun(request, device);
+  try {
+    const { programs, memory } = prepare(run.config);
+    const engine = new Engine(device, programs);
+    try {
+      return await trainIn(run, engine, model, dataset, request, memory.totalBytes);
+    } finally {
+      await engine.finish().catch(() => undefined);
+      engine.free();
+    }
+  } catch (error) {
+    run.failed(error);
+    throw error;
+  } finally {
+    run.close();
+  }
+}
+
+async function trainIn(
+  run: RunFolder,
+  engine: Engine,
+  model: LanguageModel,
+  dataset: Dataset,
+  request: TrainingRequest,
+  memoryBytes: number,
+): Promise<RunFinished> {
+  const { directory, config } = run;
+  const { onProgress = () => {} } = request;
+  const { rows, accumulate, steps, precision } = config.values(trainingFields);
+  const target = targetOf(engine.device);
   const initial = await engine.start("init");
-  writeDescription(directory, { ...request, config }, device);
+  const checkpoints = checkpointerOf(engine, model, run);
+  await initial.done();
+  const from = await checkpoints.restore();
+  run.begin(from);
   await onProgress({
     kind: "started",
     directory,
     parameters: model.parameters().reduce((n, p) => n + p.count, 0),
     steps,
-    tokensPerStep: rows * length * accumulate,
+    tokensPerStep: rows * model.blockSize * accumulate,
     dataset: dataset.name,
     trainTokens: dataset.train.length,
-    memoryBytes: memory.totalBytes,
+    memoryBytes,
     device: target.level,
     threads: target.threads,
     precision,
+    resumedFrom: from?.step ?? null,
   });
-  await initial.done();
-  const metrics = new MetricsWriter(join(directory, "metrics.jsonl"));
-  const { tokenizer } = dataset;
-  const parts = { engine, train, validation, tokenizer, metrics, onProgress };
-  const trainer = new Trainer(
-    {
-      ...{ steps, rows, length, accumulate, validateEvery: interval },
-      schedule: config.values(scheduleFields),
-      flopsPerToken: model.flopsPerToken(),
-      peakFlops: peakFlops(target.level, target.threads),
-    },
-    withSignal({ ...parts, stepwise: request.stepwise !== undefined }, request.signal),
-  );
-  request.stepwise?.({
-    validate: () => validateOn(engine, validation, tokenizer, newBatch(rows, length)),
-    saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
-  });
+  const metrics = new MetricsWriter(`${directory}/metrics.jsonl`);
   try {
-    const result = await trainer.run();
-    const path = join(directory, WEIGHTS_FILE);
-    saveWeights(engine, model, path, { step: String(result.step), job: request.job.name });
-    const finished: RunFinished = {
-      kind: "finished",
-      directory,
-      reason: result.reason,
-      step: result.step,
-      loss: result.loss,
-      valLoss: result.validation?.loss ?? null,
-      valBitsPerByte: result.validation?.bitsPerByte ?? null,
-      elapsedSeconds: result.elapsedSeconds,
-    };
-    await onProgress(finished);
-    return finished;
+    const result = await train(run, engine, model, dataset, request, checkpoints, metrics, from);
+    await checkpoints.finish();
+    publishWeights(directory);
+    return await finished(run, result, onProgress);
   } finally {
     metrics.close();
-    await engine.finish();
-    engine.free();
+    await checkpoints.settle();
   }
 }
 
-const withSignal = (parts: TrainerParts, signal: AbortSignal | undefined): TrainerParts =>
-  signal === undefined ? parts : { ...parts, signal };
+async function train(
+  run: RunFolder,
+  engine: Engine,
+  model: LanguageModel,
+  dataset: Dataset,
+  request: TrainingRequest,
+  checkpoints: Checkpointer,
+  metrics: MetricsWriter,
+  from: RunState | null,
+): Promise<TrainResult> {
+  const { config } = run;
+  const { rows, accumulate, seed, steps } = config.values(trainingFields);
+  const { interval, batches } = config.values(validationFields);
+  const length = model.blockSize;
+  const validation = new ValidationLoader(dataset.validation, length, rows, batches);
+  const { tokenizer } = dataset;
+  const { onProgress = () => {}, signal, stepwise } = request;
+  const target = targetOf(engine.device);
+  stepwise?.({
+    validate: () => validateOn(engine, validation, tokenizer, newBatch(rows, length)),
+    saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
+  });
+  const trainer = new Trainer(
+    {
+      ...{ steps, rows, length, accumulate, validateEvery: interval, attempt: run.attempt },
+      schedule: config.values(scheduleFields),
+      flopsPerToken: model.flopsPerToken(),
+      peakFlops: peakFlops(target.level, target.threads),
+      ...(from === null ? {} : { from }),
+    },
+    {
+      ...{ engine, validation, tokenizer, metrics, checkpoints },
+      train: new TrainLoader(dataset.train, length, seed),
+      stepwise: stepwise !== undefined,
+      onProgress: async (event) => {
+        if (event.kind === "step") run.status.beat(event.metrics.step);
+        await onProgress(event);
+      },
+      ...(signal === undefined ? {} : { signal }),
+    },
+  );
+  return trainer.run();
+}
+
+async function finished(
+  run: RunFolder,
+  result: TrainResult,
+  onProgress: (progress: Progress) => void | Promise<void>,
+): Promise<RunFinished> {
+  const { reason, step, loss, validation, elapsedSeconds } = result;
+  const event: RunFinished = {
+    kind: "finished",
+    directory: run.directory,
+    reason,
+    step,
+    loss,
+    valLoss: validation?.loss ?? null,
+    valBitsPerByte: validation?.bitsPerByte ?? null,
+    elapsedSeconds,
+  };
+  run.status.event({ event: reason, step });
+  run.status.exit({ state: reason, step, reason, attempt: run.attempt });
+  await onProgress(event);
+  return event;
+}

@@ -56,15 +56,17 @@ export function writeAtomically(path: string, text: string): void {
   syncFolder(dirname(path));
 }
 
-/** Makes a new run's folder; an older run of that name is an error, or with `fresh` renamed out of the way. */
-export function createRunDirectory(place: RunPlace, fresh: boolean): string {
+export interface RunDirectory {
+  readonly path: string;
+  /** A run of that name was there already and goes on. */
+  readonly existed: boolean;
+}
+
+/** Opens or makes a run's folder; with `fresh` an older run of that name is renamed out of the way first. */
+export function openRunDirectory(place: RunPlace, fresh: boolean): RunDirectory {
   const path = runPath(place);
   if (existsSync(path)) {
-    if (!fresh)
-      throw new UserError(`the run ${place.name} exists already: ${path}`, {
-        code: "conflict",
-        hint: "choose another name, or --fresh to move the old run aside",
-      });
+    if (!fresh) return { path, existed: existsSync(join(path, "run.json")) };
     let number = 1;
     while (existsSync(`${path}.old-${number}`)) number++;
     renameSync(path, `${path}.old-${number}`);
@@ -78,7 +80,7 @@ export function createRunDirectory(place: RunPlace, fresh: boolean): string {
       hint: "name another root folder as last argument or in THESEUS_ROOT",
     });
   }
-  return path;
+  return { path, existed: false };
 }
 
 function gitCommit(): string | null {

@@ -6,6 +6,7 @@ import { type Batch, newBatch, type TrainLoader, type ValidationLoader } from ".
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
+import type { Checkpointer, RunState } from "./checkpointer.ts";
 import type { Engine, Run } from "./engine.ts";
 import type { MetricsWriter, StepMetrics } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
@@ -22,6 +23,10 @@ export interface TrainerOptions {
   readonly validateEvery: number;
   readonly flopsPerToken: number;
   readonly peakFlops: number | null;
+  /** Where the run stood when its last attempt ended; absent: at the start. */
+  readonly from?: RunState;
+  /** Counts from 1. */
+  readonly attempt: number;
 }
 
 export interface TrainerParts {
@@ -30,6 +35,7 @@ export interface TrainerParts {
   readonly validation: ValidationLoader;
   readonly tokenizer: Tokenizer;
   readonly metrics: MetricsWriter;
+  readonly checkpoints: Checkpointer;
   /** The loop goes on when it is done. */
   readonly onProgress: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary. */
@@ -58,8 +64,8 @@ export class Trainer {
   private readonly options: TrainerOptions;
   private readonly parts: TrainerParts;
   private readonly rates = new Rates();
-  private tokens = 0;
-  private loss = Number.NaN;
+  private tokens: number;
+  private loss: number;
   private validated: { readonly step: number; readonly result: Validation } | null = null;
   private readonly began = performance.now();
   private lastRead = this.began;
@@ -70,6 +76,8 @@ export class Trainer {
   constructor(options: TrainerOptions, parts: TrainerParts) {
     this.options = options;
     this.parts = parts;
+    this.tokens = options.from?.tokens ?? 0;
+    this.loss = options.from?.loss ?? Number.NaN;
     this.batch = newBatch(options.rows, options.length);
     this.samples = new Uint32Array(options.rows);
   }
@@ -77,13 +85,13 @@ export class Trainer {
   async run(): Promise<TrainResult> {
     const { steps } = this.options;
     let pending: Pending | undefined;
-    let done = 0;
-    for (let index = 0; index < steps && !this.stopping; index++) {
+    let done = this.options.from?.step ?? 0;
+    for (let index = done; index < steps && !this.stopping; index++) {
       const next = await this.startStep(index);
       done = index + 1;
       if (pending !== undefined) await this.finishStep(pending);
       pending = next;
-      if (this.parts.stepwise === true || this.validatesAfter(done)) {
+      if (this.parts.stepwise === true || this.validatesAfter(done) || this.savesAfter(done)) {
         await this.finishStep(pending);
         pending = undefined;
       }
@@ -91,6 +99,7 @@ export class Trainer {
       await new Promise(setImmediate);
     }
     if (pending !== undefined) await this.finishStep(pending);
+    await this.save(done);
     const { loss, validated } = this;
     const reason = done < steps ? "interrupted" : "finished";
     const validation = validated?.step === done ? validated.result : null;
@@ -102,7 +111,21 @@ export class Trainer {
   }
 
   private elapsed(): number {
-    return (performance.now() - this.began) / 1000;
+    return (this.options.from?.elapsed_s ?? 0) + (performance.now() - this.began) / 1000;
+  }
+
+  private savesAfter(done: number): boolean {
+    return this.parts.checkpoints.dueAfter(done);
+  }
+
+  /** Nothing may be in flight. */
+  private async save(step: number): Promise<void> {
+    const { checkpoints, engine } = this.parts;
+    await engine.finish();
+    const { tokens, loss } = this;
+    const { attempt } = this.options;
+    const best = checkpoints.bestSoFar;
+    await checkpoints.save({ step, tokens, loss, elapsed_s: this.elapsed(), attempt, best });
   }
 
   private validatesAfter(done: number): boolean {
@@ -140,6 +163,8 @@ export class Trainer {
     const seconds = (now - this.lastRead) / 1000;
     const typical = this.rates.add(seconds);
     const step = index + 1;
+    // Before the validation, whose failure then loses nothing.
+    if (applied !== 0 && this.savesAfter(step)) await this.save(step);
     const validation =
       applied !== 0 && this.validatesAfter(step) ? await this.validate(step) : null;
     this.lastRead = performance.now();
@@ -154,7 +179,7 @@ export class Trainer {
       tokens_per_s: perSecond,
       mfu: peakFlops === null ? null : (perSecond * flopsPerToken) / peakFlops,
       elapsed_s: this.elapsed(),
-      attempt: 1,
+      attempt: this.options.attempt,
       ...(validation === null
         ? {}
         : { val_loss: validation.loss, val_bits_per_byte: validation.bitsPerByte }),
@@ -174,6 +199,7 @@ export class Trainer {
     const { engine, validation, tokenizer } = this.parts;
     const result = await validateOn(engine, validation, tokenizer, this.batch);
     this.validated = { step, result };
+    this.parts.checkpoints.noteValidation(step, result.loss);
     return result;
   }
 }

@@ -1,6 +1,17 @@
 /** @file Weights on disk as safetensors, named by parameter path; written whole or not at all. */
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { sameShape, shapeText } from "../util/shapes.ts";
@@ -33,6 +44,33 @@ export function saveWeights(
   }
   renameSync(temporary, path);
   syncFolder(dirname(path));
+}
+
+/** The weights of the run's newest checkpoint, without a second copy on disk where links are possible. */
+export function publishWeights(directory: string): void {
+  const source = newestWeights(directory);
+  if (source === null) return;
+  const target = join(directory, WEIGHTS_FILE);
+  const temporary = `${target}.tmp`;
+  rmSync(temporary, { force: true });
+  try {
+    linkSync(source, temporary);
+  } catch {
+    copyFileSync(source, temporary);
+  }
+  renameSync(temporary, target);
+  // Where both names are the same file already, rename does nothing and leaves the other name.
+  rmSync(temporary, { force: true });
+  syncFolder(directory);
+}
+
+/** The weights file of the checkpoint that `latest` names. */
+export function newestWeights(directory: string): string | null {
+  const root = join(directory, "checkpoints");
+  const latest = join(root, "latest");
+  if (!existsSync(latest)) return null;
+  const path = join(root, readFileSync(latest, "utf8").trim(), WEIGHTS_FILE);
+  return existsSync(path) ? path : null;
 }
 
 export function loadWeights(engine: Engine, model: LanguageModel, path: string): void {

@@ -5,7 +5,7 @@ import { openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
 import { expectFits, memoryReport } from "../../src/train/memory_report.ts";
-import { targetOf } from "../../src/train/run.ts";
+import { targetOf } from "../../src/train/target.ts";
 import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
 
 test.each([
