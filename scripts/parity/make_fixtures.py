@@ -1,6 +1,7 @@
 """Writes the fixtures that tests/parity compares with: small GPTs in PyTorch, computed in f64.
 
 Usage:  python scripts/parity/make_fixtures.py [OUTPUT_DIRECTORY]     (needs torch; default tests/fixtures/parity)
+Afterwards `bun run format` lays the JSON out as the repository has it.
 
 For each variant it writes NAME.safetensors (f32: weights, activations, logits, gradients) and NAME.json (configuration,
 token batches, losses, and the table that maps our parameter paths to PyTorch's names). Weights are drawn with a fixed

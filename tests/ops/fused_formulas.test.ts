@@ -120,12 +120,18 @@ describe("softmax and losses", () => {
     expectClose(lseAgain, expected(logits).lse);
   });
 
-  test("chunks of rows hold about 16 MiB of logits, in multiples of 8, at least 32", () => {
-    expect(rowsPerChunk(4096, 50304)).toBe(80);
-    expect(rowsPerChunk(4096, 1_000_000)).toBe(32);
-    expect(rowsPerChunk(4096, 8192)).toBe(512);
+  test("chunks hold at most 64 MiB of logits, in multiples of 8 rows of about equal number", () => {
+    expect(rowsPerChunk(512, 50304)).toBe(256);
+    expect(rowsPerChunk(4096, 50304)).toBe(320);
+    expect(rowsPerChunk(4096, 10_000_000)).toBe(32);
+    expect(rowsPerChunk(4096, 8192)).toBe(2048);
     expect(rowsPerChunk(100, 96)).toBe(100);
-    expect(rowsPerChunk(5, 1_000_000)).toBe(5);
+    expect(rowsPerChunk(5, 10_000_000)).toBe(5);
+    for (let rows = 1; rows < 2000; rows += 37) {
+      const chunk = rowsPerChunk(rows, 50304);
+      expect(chunk * 50304 * 4).toBeLessThanOrEqual(64 * 1024 * 1024);
+      expect(chunk === rows || chunk % 8 === 0).toBe(true);
+    }
   });
 });
 

@@ -13,12 +13,13 @@ export const partialSumBytes = (rows: number, columns: number, vectors: number):
 const CHUNK_LOGIT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Rows of logits that exist at a time in the chunked cross-entropy: about 64 MiB of them, a multiple of 8, at least 32,
- * at most M. A function of M and V alone, so that results do not depend on threads.
+ * Rows of logits that exist at a time in the chunked cross-entropy: at most 64 MiB of them, a multiple of 8, at least 32,
+ * at most M; chunks of about equal size. A function of M and V alone, so that results do not depend on threads.
  */
 export function rowsPerChunk(rows: number, vocab: number): number {
   const fitting = Math.floor(CHUNK_LOGIT_BYTES / (4 * vocab) / 8) * 8;
-  return Math.min(rows, Math.max(32, fitting));
+  const chunks = Math.ceil(rows / Math.max(32, fitting));
+  return Math.min(rows, Math.max(32, alignUp(Math.ceil(rows / chunks), 8)));
 }
 
 /** Logits of one chunk of rows, and packing space for the products: x [M, C] with w [V, C], and with `grad` dx and dw. */
