@@ -89,7 +89,13 @@ fn run(t: *kernel.Thread, ins: *const abi.Instruction) callconv(.c) void {
 }
 
 /// Loss of one row; its logits become dlogits.
-fn row_gradient(t: *kernel.Thread, l: *const Loss, r: *const Results, row: usize, local: usize) void {
+fn row_gradient(
+    t: *kernel.Thread,
+    l: *const Loss,
+    r: *const Results,
+    row: usize,
+    local: usize,
+) void {
     const x = l.logits() + local * l.v;
     const parts = rows.row_lse(f32, x, l.v);
     r.lse[row] = parts.value();
