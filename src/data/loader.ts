@@ -69,12 +69,16 @@ export class TrainLoader {
   }
 }
 
-/** The held-out tokens in order, in windows that do not overlap; the last rows are masked out. */
+/**
+ * The held-out tokens in order, in windows that do not overlap; what is missing in the last batch is masked out. Fewer batches
+ * than there are lie evenly spread, so that they stand for all of the text.
+ */
 export class ValidationLoader {
   readonly batches: number;
   private readonly tokens: Tokens;
   private readonly length: number;
   private readonly rows: number;
+  private readonly available: number;
 
   /** At most `limit` batches; 0: all. */
   constructor(tokens: Tokens, length: number, rows: number, limit: number) {
@@ -83,13 +87,14 @@ export class ValidationLoader {
     this.rows = rows;
     if (tokens.length < 2)
       throw new DataError(`the held-out text has ${tokens.length} tokens, expected at least 2`);
-    const all = Math.ceil((tokens.length - 1) / (length * rows));
-    this.batches = limit === 0 ? all : Math.min(all, limit);
+    this.available = Math.ceil((tokens.length - 1) / (length * rows));
+    this.batches = limit === 0 ? this.available : Math.min(this.available, limit);
   }
 
   /** Fills the batch and returns the tokens that are predicted in it. */
   fill(batch: Batch, index: number): Tokens {
-    const first = index * this.rows * this.length;
+    const at = Math.floor((index * this.available) / this.batches);
+    const first = at * this.rows * this.length;
     const count = Math.min(this.rows * this.length, this.tokens.length - 1 - first);
     batch.tokens.fill(0);
     batch.targets.fill(MASKED);

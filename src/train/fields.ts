@@ -43,7 +43,12 @@ export const validationFields = {
     250,
     "steps between validations; 0: only at the end",
   ),
-  batches: field("validation/batches", int({ min: 0 }), 0, "batches of a validation; 0: all"),
+  batches: field(
+    "validation/batches",
+    int({ min: 0 }),
+    0,
+    "batches of a validation, spread over the held-out text; 0: all",
+  ),
 };
 
 export const checkpointFields = {

@@ -62,7 +62,11 @@ test("validation predicts every token after the first exactly once", () => {
     predicted.push(...kept);
   }
   expect(predicted).toEqual(Array.from(tokens.slice(1)));
-  expect(new ValidationLoader(tokens, 8, 4, 3).batches).toBe(3);
+  const some = new ValidationLoader(tokens, 8, 4, 3);
+  expect(some.batches).toBe(3);
+  const firsts = [0, 1, 2].map((i) => some.fill(newBatch(4, 8), i)[0]);
+  expect(firsts).toEqual([1, 10 * 32 + 1, 21 * 32 + 1]);
+  expect(new ValidationLoader(tokens, 8, 4, 1000).batches).toBe(32);
 });
 
 test("too little text", () => {
