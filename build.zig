@@ -46,6 +46,7 @@ pub fn build(b: *std.Build) void {
     b.installArtifact(library);
 
     add_tests(b);
+    add_benches(b);
 }
 
 const Mode = std.builtin.OptimizeMode;
@@ -66,6 +67,27 @@ fn level_object(b: *std.Build, level: Level, mode: Mode) *std.Build.Step.Compile
         .root_module = module,
         .use_llvm = true,
     });
+}
+
+/// Kernel benches for this machine's own CPU, in zig-out/bench; bench/kernels runs them.
+fn add_benches(b: *std.Build) void {
+    const step = b.step("bench", "Build the kernel benches");
+    for ([_][]const u8{ "gemm", "attention", "rows", "basic" }) |name| {
+        const bench = b.addExecutable(.{
+            .name = name,
+            .root_module = b.createModule(.{
+                .root_source_file = b.path(b.fmt("zig/bench_{s}.zig", .{name})),
+                .target = b.resolveTargetQuery(.{}),
+                .optimize = .ReleaseFast,
+                .link_libc = true,
+            }),
+            .use_llvm = true,
+        });
+        const install = b.addInstallArtifact(bench, .{
+            .dest_dir = .{ .override = .{ .custom = "bench" } },
+        });
+        step.dependOn(&install.step);
+    }
 }
 
 /// Unit tests of every Zig file, compiled for this machine with all safety checks on.

@@ -76,9 +76,8 @@ function openFile(path: string): Library {
 export function openLibrary(): Library {
   if (opened !== undefined) return opened;
   const configured = process.env.THESEUS_LIBRARY;
-  const embedded = embeddedPath ?? process.env.THESEUS_EMBEDDED_LIBRARY;
   if (configured !== undefined && configured !== "") opened = openFile(configured);
-  else if (embedded !== undefined && embedded !== "") opened = openEmbedded(embedded, openAt);
+  else if (embeddedPath !== undefined) opened = openEmbedded(embeddedPath, openAt);
   else opened = openFile(built());
   return opened;
 }
