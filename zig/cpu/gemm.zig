@@ -1,6 +1,7 @@
 //! The matrix product: every thread of the team calls `run` with the same problem. gemm_plan.zig says
 //! how the work is cut, gemm_kernel.zig has the inner loops. No barrier follows the last tile.
 const std = @import("std");
+const abi = @import("../abi.zig");
 const gemm_epilogue = @import("gemm_epilogue.zig");
 const gemm_kernel = @import("gemm_kernel.zig");
 const gemm_pack = @import("gemm_pack.zig");
@@ -17,11 +18,8 @@ const Columns = gemm_plan.Columns;
 const Thread = kernel.Thread;
 
 const lanes = simd.lanes;
-/// Panels of A that are worked on together: about this many rows stay in the second cache.
-const rows_resident = 256;
-/// Rows and columns packed by one claim.
+/// Rows packed by one claim.
 const pack_rows = 64;
-const pack_columns = 192;
 
 /// Bytes of scratch that each thread needs for `run`.
 pub fn scratch_bytes(p: *const Problem) usize {
@@ -38,6 +36,46 @@ pub fn run(t: *Thread, p: *const Problem) void {
 /// A rectangle of the result.
 const Tile = struct { batch: usize, m: usize, rows: usize, n: usize, columns: usize };
 
+/// Lines of memory to be fetched ahead while tiles are multiplied: a group of lines in one column of
+/// a strided block at a time.
+const Ahead = struct {
+    data: [*]const u8,
+    stride: usize,
+    rows: usize,
+    lines: usize,
+    next_row: usize = 0,
+    next_line: usize = 0,
+
+    fn of(source: gemm_pack.Source, k: usize, v: usize) Ahead {
+        const bytes = abi.dtype_bytes(source.dtype);
+        const along_k = source.k_stride == 1;
+        const length = if (along_k) k else v;
+        return .{
+            .data = source.data,
+            .stride = bytes * if (along_k) source.v_stride else source.k_stride,
+            .rows = if (along_k) v else k,
+            .lines = gemm_plan.div_up(length * bytes, 64),
+        };
+    }
+
+    const none: Ahead = .{ .data = undefined, .stride = 0, .rows = 0, .lines = 0 };
+
+    const Lines = struct { from: ?[*]const u8, stride: usize };
+
+    /// The next `count` lines; none when everything is on its way.
+    fn take(a: *Ahead, count: usize) Lines {
+        if (count == 0) return .{ .from = null, .stride = 0 };
+        if (a.next_row >= a.rows) return .{ .from = null, .stride = 0 };
+        const at = a.data + a.next_row * a.stride + a.next_line * 64;
+        a.next_line += 1;
+        if (a.next_line == a.lines) {
+            a.next_line = 0;
+            a.next_row += count;
+        }
+        return .{ .from = at, .stride = a.stride };
+    }
+};
+
 fn Driver(comptime Packed: type) type {
     return struct {
         const Self = @This();
@@ -46,8 +84,11 @@ fn Driver(comptime Packed: type) type {
         problem: *const Problem,
         plan: Plan,
         shared: [*]Packed,
-        /// First row (column) of A (B) that `shared` holds.
+        /// First row of A that `shared` holds.
         shared_start: usize,
+        /// What `own_a` holds, if plan.blocks is 1.
+        own_batch: usize = undefined,
+        own_row: ?usize = null,
         partial: [*]f32,
         own_a: [*]Packed,
         own_b: [*]Packed,
@@ -67,76 +108,74 @@ fn Driver(comptime Packed: type) type {
                 .own_a = @ptrCast(@alignCast(scratch.ptr + a_at)),
                 .own_b = @ptrCast(@alignCast(scratch.ptr + b_at)),
             };
-            if (plan.chunk == 0) return self.tiles(t, 0, p.m, 0, p.n);
-            const count = if (plan.a == .shared) p.m else p.n;
-            while (self.shared_start < count) {
-                const size = @min(plan.chunk, count - self.shared_start);
-                self.pack_shared(t, size);
+            if (plan.a != .shared) return self.tiles(t, 0, p.m);
+            while (self.shared_start < p.m) {
+                const rows = @min(plan.chunk, p.m - self.shared_start);
+                self.pack_shared(t, rows);
                 t.barrier();
-                if (plan.a == .shared)
-                    self.tiles(t, self.shared_start, size, 0, p.n)
-                else
-                    self.tiles(t, 0, p.m, self.shared_start, size);
-                self.shared_start += size;
-                if (self.shared_start < count) t.barrier();
+                self.tiles(t, self.shared_start, rows);
+                self.shared_start += rows;
+                if (self.shared_start < p.m) t.barrier();
             }
         }
 
-        fn tiles(self: *Self, t: *Thread, m0: usize, m: usize, n0: usize, n: usize) void {
+        fn tiles(self: *Self, t: *Thread, first: usize, rows: usize) void {
             const plan = &self.plan;
-            const across = gemm_plan.div_up(n, plan.tile_n);
-            const down = gemm_plan.div_up(m, plan.tile_m);
+            const across = gemm_plan.div_up(self.problem.n, plan.tile_n);
+            const down = gemm_plan.div_up(rows, plan.tile_m);
             const count = across * down * self.problem.batch;
+            const area: Tile = .{
+                .batch = 0,
+                .m = first,
+                .rows = rows,
+                .n = 0,
+                .columns = self.problem.n,
+            };
             while (t.claim(@intCast(count))) |index| {
-                const i = index / across % down * plan.tile_m;
-                const j = index % across * plan.tile_n;
-                self.tile(.{
-                    .batch = index / across / down,
-                    .m = m0 + i,
-                    .rows = @min(plan.tile_m, m - i),
-                    .n = n0 + j,
-                    .columns = @min(plan.tile_n, n - j),
-                });
+                // Which tile comes next is a guess; it only says what to fetch ahead.
+                const guess = index + t.count;
+                const next = if (guess < count) self.tile_at(area, guess, across, down) else null;
+                self.tile(self.tile_at(area, index, across, down), next);
             }
+        }
+
+        fn tile_at(self: *const Self, area: Tile, index: usize, across: usize, down: usize) Tile {
+            const plan = &self.plan;
+            const i = index / across % down * plan.tile_m;
+            const j = index % across * plan.tile_n;
+            return .{
+                .batch = index / across / down,
+                .m = area.m + i,
+                .rows = @min(plan.tile_m, area.rows - i),
+                .n = area.n + j,
+                .columns = @min(plan.tile_n, area.columns - j),
+            };
         }
 
         // --- Packing ---------------------------------------------------------------------------
 
-        /// Packs `size` rows (columns) of the shared operand from shared_start on, all of k.
-        fn pack_shared(self: *Self, t: *Thread, size: usize) void {
+        /// Packs `count` rows of A from shared_start on, all of k.
+        fn pack_shared(self: *Self, t: *Thread, count: usize) void {
             const plan = &self.plan;
-            const of_a = plan.a == .shared;
-            const unit = if (of_a) pack_rows else pack_columns / plan.width * plan.width;
-            const tile_size = if (of_a) plan.tile_m else plan.tile_n;
-            const units = gemm_plan.div_up(tile_size, unit);
-            const tiles_count = gemm_plan.div_up(size, tile_size);
-            while (t.claim(@intCast(tiles_count * units * plan.blocks))) |index| {
+            const units = gemm_plan.div_up(plan.tile_m, pack_rows);
+            const panels = pack_rows / plan.height;
+            const claims = gemm_plan.div_up(count, plan.tile_m) * units * plan.blocks;
+            while (t.claim(@intCast(claims))) |index| {
                 const block = index % plan.blocks;
-                const tile_start = index / plan.blocks / units * tile_size;
-                const count = @min(tile_size, size - tile_start);
                 const part = index / plan.blocks % units;
-                const to = self.shared_at(tile_start, count, block);
-                const first = self.shared_start + tile_start;
-                if (of_a) {
-                    const rows = Rows.of(count, plan.height);
-                    const each = pack_rows / plan.height;
-                    const from = @min(part * each, rows.panels);
-                    const end = if (part + 1 == units) rows.panels else from + each;
-                    self.pack_a(0, first, rows, from, @min(end, rows.panels), block, to);
-                } else if (part * unit < count) {
-                    const columns = @min(unit, count - part * unit);
-                    const ahead = part * unit * plan.block_size(block);
-                    self.pack_b(0, first + part * unit, columns, block, to + ahead);
-                }
+                const start = index / plan.blocks / units * plan.tile_m;
+                const rows = Rows.of(@min(plan.tile_m, count - start), plan.height);
+                const from = part * panels;
+                const end = if (part + 1 == units) rows.panels else @min(from + panels, rows.panels);
+                if (from >= end) continue;
+                const to = self.shared_at(start, @min(plan.tile_m, count - start), block);
+                self.pack_a(0, self.shared_start + start, rows, from, end, block, to);
             }
         }
 
-        /// Where the tile of `count` rows or columns at `start` (within the chunk) has `block`.
+        /// Where the tile of `count` rows at `start` (within the chunk) has `block`.
         fn shared_at(self: *const Self, start: usize, count: usize, block: usize) [*]Packed {
-            const plan = &self.plan;
-            const unit: usize = if (plan.a == .shared) 1 else lanes;
-            const padded = std.mem.alignForward(usize, count, unit);
-            return self.shared + start * plan.steps + padded * plan.block_start(block);
+            return self.shared + start * self.plan.steps + count * self.plan.block_start(block);
         }
 
         fn k_range(self: *const Self, block: usize) [2]usize {
@@ -199,116 +238,125 @@ fn Driver(comptime Packed: type) type {
 
         // --- Multiplying -----------------------------------------------------------------------
 
-        fn tile(self: *const Self, at: Tile) void {
+        fn tile(self: *Self, at: Tile, next: ?Tile) void {
             const plan = &self.plan;
+            const p = self.problem;
             const rows = Rows.of(at.rows, plan.height);
-            const out = self.problem.out.batch(
-                at.batch,
-                self.problem.out_batch,
-                self.problem.aux_batch,
-                self.problem.residual_batch,
-            );
+            const columns = Columns.of(at.columns, plan.width);
+            const out = p.out.batch(at.batch, p.out_batch, p.aux_batch, p.residual_batch);
             for (0..plan.blocks) |block| {
-                const b: [*]const Packed = switch (plan.b) {
-                    .shared => self.shared_at(at.n - self.shared_start, at.columns, block),
-                    else => own: {
-                        self.pack_b(at.batch, at.n, at.columns, block, self.own_b);
-                        break :own self.own_b;
-                    },
-                };
+                const k0 = plan.block_start(block) * per_step;
                 const a: [*]const Packed = switch (plan.a) {
                     .shared => self.shared_at(at.m - self.shared_start, at.rows, block),
-                    .direct => @ptrCast(@alignCast(self.problem.a.source(
-                        at.batch,
-                        plan.block_start(block),
-                        at.m,
-                    ).data)),
-                    .private => own: {
-                        self.pack_a(at.batch, at.m, rows, 0, rows.panels, block, self.own_a);
-                        break :own self.own_a;
-                    },
+                    .direct => @ptrCast(@alignCast(p.a.source(at.batch, k0, at.m).data)),
+                    .private => self.private_a(at, rows, block),
                 };
-                self.multiply(at, &out, rows, block, a, b);
-            }
-        }
-
-        fn multiply(
-            self: *const Self,
-            at: Tile,
-            out: *const Output,
-            rows: Rows,
-            block: usize,
-            a: [*]const Packed,
-            b: [*]const Packed,
-        ) void {
-            const columns = Columns.of(at.columns, self.plan.width);
-            const steps = self.plan.block_size(block);
-            const group = @max(1, rows_resident / self.plan.height);
-            var first: usize = 0;
-            while (first < rows.panels) : (first += group) {
                 for (0..columns.panels()) |j| {
-                    const panel = b + j * columns.width * steps;
-                    for (first..@min(first + group, rows.panels)) |i|
-                        self.micro(at, out, rows, columns, block, i, j, a, panel);
+                    const column = at.n + j * plan.width;
+                    self.pack_b(at.batch, column, columns.valid(j), block, self.own_b);
+                    var ahead = self.panel_after(at, next, columns, block, j);
+                    self.panel(at, &out, rows, columns, block, j, a, &ahead);
                 }
             }
         }
 
-        /// One register tile: rows of panel i, columns of panel j.
-        inline fn micro(
+        fn private_a(self: *Self, at: Tile, rows: Rows, block: usize) [*]const Packed {
+            const is_packed = self.plan.blocks == 1 and self.own_row == at.m and
+                self.own_batch == at.batch;
+            if (!is_packed) self.pack_a(at.batch, at.m, rows, 0, rows.panels, block, self.own_a);
+            self.own_row = at.m;
+            self.own_batch = at.batch;
+            return self.own_a;
+        }
+
+        /// The panel of B that is packed after panel j.
+        fn panel_after(
+            self: *const Self,
+            at: Tile,
+            next: ?Tile,
+            columns: Columns,
+            block: usize,
+            j: usize,
+        ) Ahead {
+            const plan = &self.plan;
+            var tile_next = at;
+            var block_next = block;
+            var column = (j + 1) * plan.width;
+            if (j + 1 == columns.panels()) {
+                column = 0;
+                block_next += 1;
+                if (block_next == plan.blocks) {
+                    tile_next = next orelse return .none;
+                    block_next = 0;
+                }
+            }
+            const k0, const k = self.k_range(block_next);
+            const source = self.problem.b.source(tile_next.batch, k0, tile_next.n + column);
+            return .of(source, k, @min(plan.width, tile_next.columns - column));
+        }
+
+        /// All rows of the tile times panel j of B.
+        fn panel(
             self: *const Self,
             at: Tile,
             out: *const Output,
             rows: Rows,
             columns: Columns,
             block: usize,
-            i: usize,
             j: usize,
             a: [*]const Packed,
-            b: [*]const Packed,
+            ahead: *Ahead,
         ) void {
             const plan = &self.plan;
-            const row = rows.start(i);
-            const height = rows.height(i);
-            const valid = columns.valid(j);
-            const vectors = gemm_plan.div_up(valid, lanes);
-            const direct = plan.a == .direct;
-            const stride = self.problem.a.v_stride;
             const is_last = block + 1 == plan.blocks;
             const single = plan.blocks == 1;
-            const stores = is_last and out.is_plain() and valid == vectors * lanes and
-                (single or out.residual == null);
-            const sums_stride = if (single) columns.width else columns.padded();
-            const sums_at = if (single) 0 else row * sums_stride + j * columns.width;
-            const sums = self.partial + sums_at;
-            const out_column = at.n + j * columns.width;
+            const valid = columns.valid(j);
+            const vectors = gemm_plan.div_up(valid, lanes);
+            const column = at.n + j * plan.width;
+            const stride = if (single) plan.width else columns.padded();
+            const direct = plan.a == .direct;
+            // Whole vectors without an epilogue: the residual joins the first block's sums and the
+            // last block is stored in place.
+            const plain = out.is_plain() and valid == vectors * lanes;
+            const stores = is_last and plain;
             var args: gemm_kernel.Args(Packed) = .{
                 .k = plan.block_size(block),
-                .a = a + row * if (direct) stride else plan.block_size(block),
-                .a_stride = stride,
-                .b = b,
-                .c_in = if (block > 0) sums else null,
-                .c_in_stride = sums_stride,
-                .c_out = sums,
-                .c_out_stride = sums_stride,
+                .a = a,
+                .a_stride = self.problem.a.v_stride,
+                .b = self.own_b,
+                .c_in = null,
+                .c_in_stride = stride,
+                .c_out = self.partial + if (single) 0 else j * plan.width,
+                .c_out_stride = stride,
+                .ahead = undefined,
+                .ahead_stride = undefined,
             };
+            if (block > 0) args.c_in = args.c_out;
             if (stores) {
-                args.c_out = out.at_f32(at.m + row, out_column);
+                args.c_out = out.at_f32(at.m, column);
                 args.c_out_stride = out.stride;
-                if (single) {
-                    args.c_in = out.residual_f32(at.m + row, out_column);
-                    args.c_in_stride = out.residual_stride;
-                }
-                prefetch(args.c_out, out.stride, height, vectors);
             }
-            gemm_kernel.table(Packed)[@intFromBool(direct)][vectors - 1][height - 1].?(&args);
-            if (is_last and !stores)
-                gemm_epilogue.finish(out, sums, sums_stride, at.m + row, out_column, height, valid);
-        }
-
-        inline fn prefetch(c: [*]const f32, stride: usize, height: usize, vectors: usize) void {
-            for (0..height) |i| for (0..vectors) |v|
-                @prefetch(c + i * stride + v * lanes, .{ .rw = .write });
+            if (block == 0 and plain) {
+                args.c_in = out.residual_f32(at.m, column);
+                args.c_in_stride = out.residual_stride;
+            }
+            const table = &gemm_kernel.table(Packed)[@intFromBool(direct)][vectors - 1];
+            const step_a = if (direct) args.a_stride else args.k;
+            for (0..rows.panels) |i| {
+                const height = rows.height(i);
+                const lines = ahead.take(gemm_kernel.lines_ahead(args.k, height, args.c_in != null));
+                args.ahead = lines.from orelse @ptrCast(self.own_b);
+                args.ahead_stride = lines.stride;
+                table[height - 1].?(&args);
+                args.a += height * step_a;
+                if (is_last and !stores) {
+                    const row = at.m + rows.start(i);
+                    gemm_epilogue.finish(out, args.c_out, stride, row, column, height, valid);
+                    if (single) continue;
+                }
+                args.c_out += height * args.c_out_stride;
+                if (args.c_in) |c_in| args.c_in = c_in + height * args.c_in_stride;
+            }
         }
     };
 }

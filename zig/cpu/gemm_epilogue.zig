@@ -58,7 +58,7 @@ pub const Output = struct {
 };
 
 /// Finishes rows [row, row + height) and columns [column, column + width) from `product`.
-pub fn finish(
+pub noinline fn finish(
     o: *const Output,
     product: [*]const f32,
     product_stride: usize,

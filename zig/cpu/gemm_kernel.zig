@@ -7,6 +7,7 @@ const simd = @import("simd.zig");
 
 const lanes = simd.lanes;
 const F = simd.F;
+const unroll = 4;
 
 /// Vectors side by side in the widest panel of B, and the rows that fit the registers with them.
 pub const vectors_max = if (simd.has_avx512) 4 else 2;
@@ -30,7 +31,15 @@ pub fn Args(comptime Packed: type) type {
         c_in_stride: usize,
         c_out: [*]f32,
         c_out_stride: usize,
+        /// Memory that will be needed soon: one line of it is fetched per `unroll` steps.
+        ahead: [*]const u8,
+        ahead_stride: usize,
     };
+}
+
+/// Lines that a call with these arguments fetches ahead; see `Kernel.run`.
+pub fn lines_ahead(k: usize, height: usize, has_input: bool) usize {
+    return if (has_input) k / unroll -| height else k / unroll;
 }
 
 pub fn Micro(comptime Packed: type) type {
@@ -81,7 +90,6 @@ fn Kernel(comptime Packed: type, comptime h: u32, comptime nv: u32, comptime dir
         const P = @Vector(lanes, Packed);
         const width = nv * lanes;
         const Accumulators = [h][nv]F;
-        const unroll = 4;
 
         inline fn step(
             acc: *Accumulators,
@@ -104,8 +112,24 @@ fn Kernel(comptime Packed: type, comptime h: u32, comptime nv: u32, comptime dir
             const stride = args.a_stride;
             const a_step = if (direct) 1 else h;
             var left = args.k;
+            var ahead = args.ahead;
+            if (args.c_in) |c_in| {
+                // The rows to be added come from memory: one is fetched per round.
+                var row = c_in;
+                while (left >= unroll) {
+                    if (row == c_in + h * args.c_in_stride) break;
+                    inline for (0..unroll) |u| step(&acc, a + u * a_step, stride, b + u * width);
+                    inline for (0..nv) |j| @prefetch(row + j * lanes, .{});
+                    row += args.c_in_stride;
+                    a += unroll * a_step;
+                    b += unroll * width;
+                    left -= unroll;
+                }
+            }
             while (left >= unroll) : (left -= unroll) {
                 inline for (0..unroll) |u| step(&acc, a + u * a_step, stride, b + u * width);
+                @prefetch(ahead, .{ .locality = 2 });
+                ahead += args.ahead_stride;
                 a += unroll * a_step;
                 b += unroll * width;
             }
@@ -144,6 +168,8 @@ test "every tile size agrees with a plain loop" {
             .c_in_stride = width,
             .c_out = &c,
             .c_out_stride = width,
+            .ahead = @ptrCast(&b),
+            .ahead_stride = 0,
         });
         for (0..h) |i| for (0..width) |j| {
             var sum: f32 = 0;

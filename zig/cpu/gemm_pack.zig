@@ -216,24 +216,28 @@ fn Packer(comptime Packed: type, comptime Stored: type, comptime rounds: bool) t
             width: usize,
             to: [*]Packed,
         ) void {
-            for (0..quads) |q| {
+            var from = data;
+            var target = to;
+            for (0..quads) |_| {
+                // Opaque, so that addresses are computed from few registers and not kept in many.
+                const base = opaque_to_optimizer(from);
                 var part: [4]@Vector(n, Packed) = undefined;
                 inline for (0..4) |i| {
                     var pieces: [n / 4]@Vector(4, Packed) = undefined;
                     inline for (0..n / 4) |piece| {
                         const column = i + 4 * piece;
-                        pieces[piece] = if (column < valid)
-                            quad(data + column * vs + q * 4 * per_step)
-                        else
-                            @splat(0);
+                        pieces[piece] = if (column < valid) quad(base + column * vs) else @splat(0);
                     }
-                    part[i] = concat(n, pieces);
+                    part[i] = opaque_to_optimizer(concat(n, pieces));
                 }
                 const columns = transpose4(n, part);
                 inline for (columns, 0..) |column, i| {
-                    const whole: [n]Packed = if (Packed == f32) finish(n, column) else column;
-                    to[(q * 4 + i) * width ..][0..valid].* = whole[0..valid].*;
+                    const whole = if (Packed == f32) finish(n, column) else column;
+                    const at: *align(@alignOf(Packed)) @Vector(valid, Packed) = @ptrCast(target + i * width);
+                    at.* = if (valid == n) whole else @shuffle(Packed, whole, undefined, Masks(n).first(valid));
                 }
+                from += 4 * per_step;
+                target += 4 * width;
             }
         }
 
@@ -244,41 +248,70 @@ fn Packer(comptime Packed: type, comptime Stored: type, comptime rounds: bool) t
         }
 
         inline fn concat(comptime n: usize, pieces: [n / 4]@Vector(4, Packed)) @Vector(n, Packed) {
-            if (n == 4) return pieces[0];
-            if (n == 8) return std.simd.join(pieces[0], pieces[1]);
-            return std.simd.join(
-                std.simd.join(pieces[0], pieces[1]),
-                std.simd.join(pieces[2], pieces[3]),
-            );
+            if (n == 8) return @shuffle(Packed, pieces[0], pieces[1], Masks(4).join);
+            const low = @shuffle(Packed, pieces[0], pieces[1], Masks(4).join);
+            const high = @shuffle(Packed, pieces[2], pieces[3], Masks(4).join);
+            return @shuffle(Packed, low, high, Masks(8).join);
         }
 
         inline fn transpose4(comptime n: usize, r: [4]@Vector(n, Packed)) [4]@Vector(n, Packed) {
-            const low = comptime pattern(n, .{ 0, -1, 1, -2 });
-            const high = comptime pattern(n, .{ 2, -3, 3, -4 });
-            const first = comptime pattern(n, .{ 0, 1, -1, -2 });
-            const last = comptime pattern(n, .{ 2, 3, -3, -4 });
-            const a = @shuffle(Packed, r[0], r[1], low);
-            const b = @shuffle(Packed, r[2], r[3], low);
-            const c = @shuffle(Packed, r[0], r[1], high);
-            const d = @shuffle(Packed, r[2], r[3], high);
+            const m = Masks(n);
+            const a = opaque_to_optimizer(@shuffle(Packed, r[0], r[1], m.low));
+            const b = opaque_to_optimizer(@shuffle(Packed, r[2], r[3], m.low));
+            const c = opaque_to_optimizer(@shuffle(Packed, r[0], r[1], m.high));
+            const d = opaque_to_optimizer(@shuffle(Packed, r[2], r[3], m.high));
             return .{
-                @shuffle(Packed, a, b, first),
-                @shuffle(Packed, a, b, last),
-                @shuffle(Packed, c, d, first),
-                @shuffle(Packed, c, d, last),
+                opaque_to_optimizer(@shuffle(Packed, a, b, m.first_pair)),
+                opaque_to_optimizer(@shuffle(Packed, a, b, m.last_pair)),
+                opaque_to_optimizer(@shuffle(Packed, c, d, m.first_pair)),
+                opaque_to_optimizer(@shuffle(Packed, c, d, m.last_pair)),
             };
         }
     };
 }
 
-/// A shuffle pattern of one 128-bit part, repeated in all of them.
-fn pattern(comptime n: usize, comptime part: [4]i32) @Vector(n, i32) {
-    var mask: [n]i32 = undefined;
-    for (&mask, 0..) |*m, i| {
-        const base: i32 = @intCast(i / 4 * 4);
-        m.* = if (part[i % 4] >= 0) part[i % 4] + base else part[i % 4] - base;
-    }
-    return mask;
+/// Keeps LLVM from merging one stage of shuffles with the next, which ends in far worse code.
+inline fn opaque_to_optimizer(x: anytype) @TypeOf(x) {
+    if (@typeInfo(@TypeOf(x)) == .pointer) return asm (""
+        : [out] "=r" (-> @TypeOf(x)),
+        : [x] "0" (x),
+    );
+    return asm (""
+        : [out] "=v" (-> @TypeOf(x)),
+        : [x] "0" (x),
+    );
+}
+
+/// Shuffle masks over two vectors of n lanes; negative indices address the second.
+fn Masks(comptime n: usize) type {
+    return struct {
+        const low = pattern(.{ 0, -1, 1, -2 });
+        const high = pattern(.{ 2, -3, 3, -4 });
+        const first_pair = pattern(.{ 0, 1, -1, -2 });
+        const last_pair = pattern(.{ 2, 3, -3, -4 });
+        const join = mask: {
+            var mask: [2 * n]i32 = undefined;
+            for (0..n) |i| {
+                mask[i] = i;
+                mask[n + i] = -1 - @as(i32, i);
+            }
+            break :mask mask;
+        };
+
+        fn first(comptime count: usize) [count]i32 {
+            return join[0..count].*;
+        }
+
+        /// The same within each 128-bit part.
+        fn pattern(part: [4]i32) [n]i32 {
+            var mask: [n]i32 = undefined;
+            for (&mask, 0..) |*m, i| {
+                const base: i32 = @intCast(i / 4 * 4);
+                m.* = if (part[i % 4] >= 0) part[i % 4] + base else part[i % 4] - base;
+            }
+            return mask;
+        }
+    };
 }
 
 /// Rounds to the nearest even bf16; NaN stays NaN.

@@ -1,7 +1,7 @@
 //! How one matrix product is cut up. Along k: blocks that depend on K, dtype and level alone, since
 //! they decide the order of the sums. Along m and n: tiles that threads claim, of any size.
-//! The smaller operand is packed once by all threads into the workspace (if it fits there), the
-//! larger one by each thread tile by tile into its scratch, so that it is in cache when used.
+//! B is packed panel by panel into the first cache. A is read where it lies if its rows are dense,
+//! else packed: by all threads into the workspace if there is one, or by each for its own tiles.
 const std = @import("std");
 const abi = @import("../abi.zig");
 const gemm_kernel = @import("gemm_kernel.zig");
@@ -66,10 +66,10 @@ pub const Rows = struct {
         std.debug.assert(panels > 0);
         return .{ .base = count / panels, .extra = count % panels, .panels = panels };
     }
-    pub fn start(r: Rows, panel: usize) usize {
+    pub inline fn start(r: Rows, panel: usize) usize {
         return panel * r.base + @min(panel, r.extra);
     }
-    pub fn height(r: Rows, panel: usize) usize {
+    pub inline fn height(r: Rows, panel: usize) usize {
         return r.base + @intFromBool(panel < r.extra);
     }
 };
@@ -94,16 +94,18 @@ pub const Columns = struct {
     }
 };
 
-pub const Place = enum { shared, private, direct };
+/// Where the micro-kernel finds A.
+pub const Place = enum { direct, shared, private };
 
-const steps_max = 256;
-/// Elements of a tile's partial sums, which should stay in the second cache.
-const partial_max = 98304;
+/// A panel of B of this many steps fits the first cache; a single block may be longer.
+const steps_max = if (simd.has_avx512) 192 else 256;
+const steps_single = 256;
+const rows_max = 512;
+const columns_max = 192;
+const rows_min = 64;
 
 pub const Plan = struct {
     a: Place,
-    b: Place,
-    vectors: usize,
     width: usize,
     height: usize,
     steps: usize,
@@ -111,24 +113,22 @@ pub const Plan = struct {
     blocks: usize,
     tile_m: usize,
     tile_n: usize,
-    /// Rows of A (columns of B) that the workspace holds at a time.
+    /// Rows of A that the workspace holds at a time.
     chunk: usize,
 
     pub fn of(p: *const Problem, threads: usize) Plan {
         const steps = p.steps();
-        const blocks = @max(1, div_up(steps, steps_max));
+        const blocks = if (steps <= steps_single) 1 else div_up(steps, steps_max);
         const vectors = best_vectors(p.n);
         var plan: Plan = .{
             .a = .private,
-            .b = .private,
-            .vectors = vectors,
             .width = vectors * lanes,
             .height = gemm_kernel.height_of(@intCast(vectors)),
             .steps = steps,
             .block_steps = std.mem.alignForward(usize, div_up(steps, blocks), 4),
             .blocks = blocks,
-            .tile_m = 256,
-            .tile_n = 384,
+            .tile_m = rows_max,
+            .tile_n = columns_max,
             .chunk = 0,
         };
         plan.place(p);
@@ -137,57 +137,36 @@ pub const Plan = struct {
     }
 
     fn place(plan: *Plan, p: *const Problem) void {
-        const narrow = p.m <= p.n;
-        // Reading A where it lies pays when packing it would not be used often. Rows at a multiple
-        // of 4 KiB from each other would compete for the same cache lines.
-        const a_direct = p.a.dtype == .f32 and !p.rounds and p.a.k_stride == 1 and
-            p.n <= 256 and (p.a.v_stride * 4) % 4096 != 0;
-        if (a_direct) plan.a = .direct;
-        if (narrow) {
-            plan.tile_m = 512;
-            plan.tile_n = 192;
-            plan.chunk = if (a_direct) 0 else plan.fitting(p, p.m, plan.tile_m);
-            if (plan.chunk > 0) plan.a = .shared;
-        } else {
-            plan.tile_m = 128;
-            plan.tile_n = 768;
-            plan.chunk = plan.fitting(p, p.n, plan.tile_n);
-            if (plan.chunk > 0) plan.b = .shared;
+        // Rows at a multiple of 4 KiB from each other would compete for the same cache lines.
+        if (p.a.dtype == .f32 and !p.rounds and p.a.k_stride == 1 and
+            (p.a.v_stride * 4) % 4096 != 0)
+        {
+            plan.a = .direct;
+            return;
         }
-        const shares = plan.chunk > 0 or (narrow and a_direct);
-        if (!shares) {
-            plan.tile_m = 256;
-            plan.tile_n = 384;
-        }
-    }
-
-    /// Vectors of the shared operand that the workspace holds: all of them or a multiple of `tile`.
-    fn fitting(plan: *const Plan, p: *const Problem, count: usize, tile: usize) usize {
-        if (p.batch != 1) return 0;
-        const fit = p.workspace.len / (4 * @max(1, plan.steps));
-        if (fit >= std.mem.alignForward(usize, count, lanes)) return count;
-        return fit / tile * tile;
+        // A single block of a private tile stays packed while the tile's row of tiles is worked on.
+        if (plan.blocks == 1 or p.batch != 1) return;
+        const fit = p.workspace.len / (4 * plan.steps);
+        plan.chunk = if (fit >= p.m) p.m else fit / rows_max * rows_max;
+        if (plan.chunk > 0) plan.a = .shared;
     }
 
     /// Shrinks tiles until there are several for each thread, then makes them equal.
     fn cut(plan: *Plan, p: *const Problem, threads: usize) void {
-        const wanted = if (threads == 1) 1 else @max(16, 4 * threads);
         const m = if (plan.a == .shared) @min(p.m, plan.chunk) else p.m;
-        const n = if (plan.b == .shared) @min(p.n, plan.chunk) else p.n;
-        const rows_first = plan.b == .shared;
-        for ([_]bool{ rows_first, !rows_first }) |rows| {
-            const others = p.batch * if (rows) div_up(n, plan.tile_n) else div_up(m, plan.tile_m);
-            const parts = div_up(wanted, @max(1, others));
-            if (rows) {
-                const least: usize = if (rows_first) 32 else 64;
-                plan.tile_m = @min(plan.tile_m, @max(least, div_up(m, parts)));
-            } else plan.tile_n = @min(plan.tile_n, @max(plan.width, div_up(n, parts)));
+        if (threads > 1) {
+            const wanted = @max(16, 4 * threads);
+            const rows_parts = p.batch * div_up(m, plan.tile_m);
+            const columns_parts = div_up(wanted, rows_parts);
+            plan.tile_n = @min(plan.tile_n, @max(plan.width, div_up(p.n, columns_parts)));
+            const columns_tiles = p.batch * div_up(p.n, plan.tile_n);
+            plan.tile_m = @min(plan.tile_m, @max(rows_min, div_up(m, div_up(wanted, columns_tiles))));
         }
-        plan.tile_m = div_up(even(m, plan.tile_m), plan.height) * plan.height;
-        plan.tile_n = div_up(even(n, plan.tile_n), plan.width) * plan.width;
+        plan.tile_m = round_up(even(m, plan.tile_m), plan.height);
+        plan.tile_n = round_up(even(p.n, plan.tile_n), plan.width);
     }
 
-    /// Bytes of scratch: partial sums, then private panels of A, then of B.
+    /// Bytes of scratch: partial sums, a private tile of A, a private panel of B.
     pub fn partial_bytes(plan: *const Plan) usize {
         const tile = plan.tile_m * plan.tile_n;
         const elements = if (plan.blocks > 1) tile else plan.height * plan.width;
@@ -197,7 +176,7 @@ pub const Plan = struct {
         return if (plan.a == .private) 4 * plan.tile_m * plan.block_steps else 0;
     }
     pub fn b_bytes(plan: *const Plan) usize {
-        return if (plan.b == .private) 4 * plan.tile_n * plan.block_steps else 0;
+        return 4 * plan.width * plan.block_steps;
     }
     pub fn scratch_bytes(plan: *const Plan) usize {
         const align_up = std.mem.alignForward;
@@ -213,15 +192,18 @@ pub const Plan = struct {
     }
 };
 
-/// Whole panels matter more than the shape of the register tile.
 fn best_vectors(n: usize) usize {
     if (!simd.has_avx512) return gemm_kernel.vectors_max;
     if (n <= 64) return div_up(n, lanes);
-    return if (n % 64 == 0) 4 else 3;
+    return 3;
 }
 
 fn even(count: usize, tile: usize) usize {
     return div_up(count, @max(1, div_up(count, tile)));
+}
+
+fn round_up(count: usize, unit: usize) usize {
+    return div_up(count, unit) * unit;
 }
 
 pub fn div_up(a: usize, b: usize) usize {
