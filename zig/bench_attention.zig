@@ -106,6 +106,14 @@ fn time(crew: *team.Crew) !Timing {
     return best;
 }
 
+fn print_shape(s: Shape) void {
+    const mask = if (s.causal) "causal" else "full";
+    const rounding = if (s.bf16) " bf16" else "";
+    const sizes = .{ s.batches, s.steps, s.heads, s.groups, s.head_dim };
+    std.debug.print("B{d} T{d} H{d} G{d} D{d} ", sizes);
+    std.debug.print("{s}{s}:", .{ mask, rounding });
+}
+
 fn bench(s: Shape, threads: u32) !void {
     const tokens = s.batches * s.steps;
     const row_heads = if (s.row_heads == 0) s.heads + 2 * s.groups else s.row_heads;
@@ -146,14 +154,7 @@ fn bench(s: Shape, threads: u32) !void {
     const t: f64 = @floatFromInt(s.steps);
     const pairs = if (s.causal) t * (t + 1) / 2 else t * t;
     const product = 2 * pairs * @as(f64, @floatFromInt(s.batches * s.heads * s.head_dim));
-    std.debug.print("B{d} T{d} H{d} G{d} D{d} {s}{s}:", .{
-        s.batches,                   s.steps, s.heads, s.groups, s.head_dim,
-        if (s.causal)
-            "causal"
-        else
-            "full",
-        if (s.bf16) " bf16" else "",
-    });
+    print_shape(s);
     const pass = [_]struct { name: []const u8, ins: abi.Instruction, products: f64 }{
         .{
             .name = "forward",

@@ -3,6 +3,8 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { main } from "../../src/cli/main.ts";
+import { configSource, loadJob } from "../../src/jobs/load_job.ts";
+import { scheduleFields } from "../../src/optim/fields.ts";
 import { quick } from "../../src/quick.ts";
 import { readMetrics } from "../../src/train/metrics_reader.ts";
 import { UserError } from "../../src/util/errors.ts";
@@ -163,5 +165,6 @@ test("names, jobs, files and hardware are checked", async () => {
 test("it may start from a preset", async () => {
   const run = await quick("gpt/pretrain", { root: root.path, name: "p", from: "gpt/tiny-sotu" });
   expect(run.config.architecture.n_layer).toBe(4);
-  expect(run.config.training.learning_rate).toBe(3e-3);
+  const preset = loadJob(configSource("gpt/tiny-sotu")).config;
+  expect(run.config.training.learning_rate).toBe(preset.get(scheduleFields.learningRate));
 });

@@ -233,8 +233,10 @@ fn Packer(comptime Packed: type, comptime Stored: type, comptime rounds: bool) t
                 const columns = transpose4(n, part);
                 inline for (columns, 0..) |column, i| {
                     const whole = if (Packed == f32) finish(n, column) else column;
-                    const at: *align(@alignOf(Packed)) @Vector(valid, Packed) = @ptrCast(target + i * width);
-                    at.* = if (valid == n) whole else @shuffle(Packed, whole, undefined, Masks(n).first(valid));
+                    const Row = *align(@alignOf(Packed)) @Vector(valid, Packed);
+                    const at: Row = @ptrCast(target + i * width);
+                    const first = Masks(n).first(valid);
+                    at.* = if (valid == n) whole else @shuffle(Packed, whole, undefined, first);
                 }
                 from += 4 * per_step;
                 target += 4 * width;

@@ -35,7 +35,13 @@ const Memory = struct {
     strides: [3]u64,
     dims: [3]u32,
 
-    fn init(arena: std.mem.Allocator, dims: [3]u32, dtype: abi.Dtype, layout: Layout, seed: u64) !Memory {
+    fn init(
+        arena: std.mem.Allocator,
+        dims: [3]u32,
+        dtype: abi.Dtype,
+        layout: Layout,
+        seed: u64,
+    ) !Memory {
         var d: [3]u64 = .{ dims[0], dims[1], dims[2] };
         const gap: u64 = if (layout == .strided) 2 else 1;
         const strides: [3]u64 = switch (layout) {
@@ -197,11 +203,13 @@ fn check(c: Case) !void {
     try expect_close(c, &data, &one);
     for ([_]u32{ 2, 3 }) |threads| {
         const more = try run(arena, c, &data, threads, false);
-        try std.testing.expectEqualSlices(u8, one.out.bytes[0..used(c)], more.out.bytes[0..used(c)]);
+        const expected = one.out.bytes[0..used(c)];
+        try std.testing.expectEqualSlices(u8, expected, more.out.bytes[0..used(c)]);
     }
     if (c.flags & Flag.residual != 0 and c.out_dtype == c.residual_dtype) {
         const aliased = try run(arena, c, &data, 2, true);
-        try std.testing.expectEqualSlices(u8, one.out.bytes[0..used(c)], aliased.out.bytes[0..used(c)]);
+        const expected = one.out.bytes[0..used(c)];
+        try std.testing.expectEqualSlices(u8, expected, aliased.out.bytes[0..used(c)]);
     }
     var other = c;
     other.workspace_bytes = if (c.workspace_bytes == 0) (c.k + 1) * 4 * 1024 else 0;
@@ -247,7 +255,8 @@ test "matmul: epilogues" {
     const all = Flag.bias | Flag.residual | Flag.activation | Flag.save_aux;
     for ([_]u32{ 30, 300 }) |k| for ([_]abi.Activation{ .gelu_tanh, .gelu_erf, .silu }) |kind| {
         const base: Case = .{ .m = 23, .n = 75, .k = k, .activation = kind };
-        for ([_]u32{ all, Flag.activation, Flag.activation_grad, Flag.residual, Flag.bias }) |flags| {
+        const each = [_]u32{ all, Flag.activation, Flag.activation_grad, Flag.residual, Flag.bias };
+        for (each) |flags| {
             var c = base;
             c.flags = flags;
             try check(c);
@@ -277,7 +286,8 @@ test "matmul: small workspaces hold the operand by chunks" {
         for ([_]usize{ 64, 40_000, 60_000, 120_000, 1 << 20 }) |bytes| {
             try check(.{ .m = 40, .n = size, .k = 18, .workspace_bytes = bytes });
             try check(.{ .m = size, .n = 40, .k = 18, .workspace_bytes = bytes });
-            try check(.{ .m = size, .n = size / 5, .k = 18, .workspace_bytes = bytes, .bf16 = true });
+            const n = size / 5;
+            try check(.{ .m = size, .n = n, .k = 18, .workspace_bytes = bytes, .bf16 = true });
         }
     }
 }
