@@ -34,6 +34,15 @@ export interface Invocation<T extends ArgsDef, R extends RepeatedArgs = Repeated
   readonly repeated: { readonly [K in keyof R]: readonly string[] };
   /** What follows the positionals of a `passthrough` command, as it was typed. */
   readonly passed: readonly string[];
+  /** The positionals of a `variadic` command after its named ones. */
+  readonly many: readonly string[];
+}
+
+export interface Variadic {
+  readonly name: string;
+  readonly description: string;
+  /** At least so many. */
+  readonly min: number;
 }
 
 export interface Command<T extends ArgsDef = ArgsDef, R extends RepeatedArgs = RepeatedArgs> {
@@ -46,8 +55,12 @@ export interface Command<T extends ArgsDef = ArgsDef, R extends RepeatedArgs = R
   readonly overrides?: boolean;
   /** Whether all that follows the positionals belongs to somebody else: options there are not ours. */
   readonly passthrough?: boolean;
+  /** One positional more, that may be given any number of times. */
+  readonly variadic?: Variadic;
+  /** Commands below this one, which then only leads to them. */
+  readonly commands?: Readonly<Record<string, AnyCommand>>;
   /** Returns the exit code (nothing: 0). */
-  run(invocation: Invocation<T, R>): Promise<number | undefined>;
+  run?(invocation: Invocation<T, R>): Promise<number | undefined>;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the table of commands holds commands with different arguments.
@@ -67,6 +80,7 @@ export interface SplitArgs {
   readonly overrides: readonly string[];
   readonly repeated: Readonly<Record<string, readonly string[]>>;
   readonly passed: readonly string[];
+  readonly many: readonly string[];
   readonly help: boolean;
 }
 
@@ -119,7 +133,13 @@ export function splitArgs(definition: AnyCommand, raw: readonly string[]): Split
   const overrides: string[] = [];
   const positionals: string[] = [];
   const slots = Object.values(args).filter((def) => def.type === "positional").length;
+  const many: string[] = [];
   let passed: readonly string[] = [];
+  const positional = (token: string): void => {
+    const variadic = definition.variadic !== undefined && positionals.length >= slots;
+    positionals.push(token);
+    (variadic ? many : rest).push(token);
+  };
   for (let i = 0; i < raw.length; i++) {
     const token = raw[i] ?? "";
     if (definition.passthrough === true && positionals.length === slots) {
@@ -127,12 +147,12 @@ export function splitArgs(definition: AnyCommand, raw: readonly string[]): Split
       break;
     }
     if (token === "--") {
-      positionals.push(...raw.slice(i + 1));
-      rest.push(...raw.slice(i));
+      rest.push(token);
+      raw.slice(i + 1).forEach(positional);
       break;
     }
     if (token === "-h" || token === "--help")
-      return { rest, overrides, repeated, passed, help: true };
+      return { rest, overrides, repeated, passed, many, help: true };
     if (token.startsWith("-") && token !== "-") {
       const takesNext = checkFlag(token, raw[i + 1], flags);
       const value = takesNext ? (raw[++i] ?? "") : token.slice(token.indexOf("=") + 1);
@@ -142,12 +162,11 @@ export function splitArgs(definition: AnyCommand, raw: readonly string[]): Split
     } else if (definition.overrides === true && OVERRIDE.test(token)) {
       overrides.push(token);
     } else {
-      positionals.push(token);
-      rest.push(token);
+      positional(token);
     }
   }
   checkArity(definition, args, positionals);
-  return { rest, overrides, repeated, passed, help: false };
+  return { rest, overrides, repeated, passed, many, help: false };
 }
 
 function checkArity(definition: AnyCommand, args: ArgsDef, positionals: readonly string[]): void {
@@ -156,9 +175,16 @@ function checkArity(definition: AnyCommand, args: ArgsDef, positionals: readonly
   const missing = needed[positionals.length]?.[0];
   if (positionals.length < needed.length)
     throw new UsageError(`${definition.name} expects ${(missing ?? "").toUpperCase()}`);
+  const { variadic } = definition;
+  if (variadic !== undefined) {
+    if (positionals.length < slots.length + variadic.min)
+      throw new UsageError(`${definition.name} expects ${variadic.name.toUpperCase()}`);
+    return;
+  }
+  const most = slots.length === 1 ? "one argument" : `${slots.length || "no"} arguments`;
   if (positionals.length > slots.length)
     throw new UsageError(
-      `${definition.name} takes at most ${slots.length} arguments, ` +
+      `${definition.name} takes ${needed.length < slots.length ? "at most " : ""}${most}, ` +
         `got "${positionals[slots.length]}" too`,
     );
 }
@@ -171,8 +197,9 @@ export async function invoke(definition: AnyCommand, split: SplitArgs): Promise<
     meta: { name: definition.name, description: definition.summary },
     args,
     async run(context) {
-      const { overrides, repeated, passed } = split;
-      code = (await definition.run({ args: context.args, overrides, repeated, passed })) ?? 0;
+      const { overrides, repeated, passed, many } = split;
+      const { args } = context;
+      code = (await definition.run?.({ args, overrides, repeated, passed, many })) ?? 0;
     },
   });
   await runCommand(cmd, { rawArgs: [...split.rest] });

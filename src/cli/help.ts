@@ -1,7 +1,13 @@
 /** @file Help texts: ten lines for `theseus` alone, and one page a command with its examples first. */
 import type { ArgsDef } from "citty";
 import { VERSION } from "../util/version.ts";
-import { type AnyCommand, aliasesOf, globalArgs, type RepeatedArgs } from "./command.ts";
+import {
+  type AnyCommand,
+  aliasesOf,
+  globalArgs,
+  type RepeatedArgs,
+  type Variadic,
+} from "./command.ts";
 
 export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
@@ -27,6 +33,11 @@ function usageLine(definition: AnyCommand): string {
     .map(([name, def]) =>
       def.required === false ? `[${name.toUpperCase()}]` : name.toUpperCase(),
     );
+  const { variadic } = definition;
+  if (variadic !== undefined) {
+    const name = `${variadic.name.toUpperCase()}...`;
+    positionals.push(variadic.min === 0 ? `[${name}]` : name);
+  }
   const overrides = definition.overrides === true ? ["[a.b=v ...]"] : [];
   const rest = definition.passthrough === true ? ["[ARGS ...]"] : overrides;
   const options = ["[options]"];
@@ -36,7 +47,7 @@ function usageLine(definition: AnyCommand): string {
   return ["theseus", definition.name, ...middle, ...rest].join(" ");
 }
 
-function argumentRows(args: ArgsDef, repeated: RepeatedArgs = {}): string[] {
+function argumentRows(args: ArgsDef, repeated: RepeatedArgs = {}, variadic?: Variadic): string[] {
   const rows = Object.entries(args).map(([name, def]): [string, string] => {
     if (def.type === "positional") return [name.toUpperCase(), def.description ?? ""];
     const aliases = aliasesOf(def)
@@ -46,13 +57,33 @@ function argumentRows(args: ArgsDef, repeated: RepeatedArgs = {}): string[] {
     const fallback = def.default === undefined ? "" : ` (default: ${def.default})`;
     return [`--${name}${aliases}${value}`, `${def.description ?? ""}${fallback}`];
   });
+  if (variadic !== undefined)
+    rows.unshift([`${variadic.name.toUpperCase()}...`, variadic.description]);
   for (const [name, { description, valueHint = "value" }] of Object.entries(repeated))
     rows.push([`--${name} ${valueHint.toUpperCase()}`, `${description} (may be repeated)`]);
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
+function groupHelp({ name, summary, examples, commands = {} }: AnyCommand): string {
+  const all: AnyCommand[] = Object.values(commands);
+  const width = Math.max(...all.map((each) => each.name.length));
+  return [
+    summary,
+    "",
+    "examples",
+    ...examples.map((example: string) => `  ${example}`),
+    "",
+    "commands",
+    ...all.map((each) => `  theseus ${each.name.padEnd(width)}  ${each.summary}`),
+    "",
+    `More: theseus ${name} COMMAND --help`,
+    "",
+  ].join("\n");
+}
+
 export function commandHelp(definition: AnyCommand): string {
+  if (definition.commands !== undefined) return groupHelp(definition);
   return [
     `${definition.summary}`,
     "",
@@ -62,7 +93,7 @@ export function commandHelp(definition: AnyCommand): string {
     `usage: ${usageLine(definition)}`,
     "",
     "arguments",
-    ...argumentRows(definition.args, definition.repeated),
+    ...argumentRows(definition.args, definition.repeated, definition.variadic),
     "",
     "everywhere",
     ...argumentRows(globalArgs),

@@ -32,27 +32,49 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
 };
 
-async function find(name: string): Promise<AnyCommand> {
+/** The command that the first words name, and what follows them. */
+async function find(
+  words: readonly string[],
+): Promise<{ definition: AnyCommand; raw: readonly string[] }> {
+  const [name = "", ...raw] = words;
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
     const guess = didYouMean(name, Object.keys(COMMANDS));
     throw new UsageError(`unknown command "${name}".${guess}`, "theseus --help lists the commands");
   }
-  return (await entry.load()).default;
+  const definition = (await entry.load()).default;
+  const { commands } = definition;
+  const [below, ...rest] = raw;
+  if (commands === undefined || below === undefined || below === "-h" || below === "--help")
+    return { definition, raw };
+  const found: AnyCommand | undefined = Object.hasOwn(commands, below)
+    ? commands[below]
+    : undefined;
+  if (found === undefined)
+    throw new UsageError(
+      `unknown command "${name} ${below}".${didYouMean(below, Object.keys(commands))}`,
+      `theseus ${name} --help lists the commands`,
+    );
+  return { definition: found, raw: rest };
 }
 
 async function dispatch(argv: readonly string[]): Promise<number> {
-  const [name, ...raw] = argv;
+  const [name, ...topic] = argv;
   if (name === undefined || name === "-h" || name === "--help") {
     process.stdout.write(rootHelp(COMMANDS));
     return 0;
   }
   if (name === "help") {
-    const topic = raw[0];
-    process.stdout.write(topic === undefined ? rootHelp(COMMANDS) : commandHelp(await find(topic)));
+    const page = async () => commandHelp((await find(topic)).definition);
+    process.stdout.write(topic.length === 0 ? rootHelp(COMMANDS) : await page());
     return 0;
   }
-  const definition = await find(name);
+  const { definition, raw } = await find(argv);
+  if (definition.commands !== undefined && raw.length === 0)
+    throw new UsageError(
+      `${name} expects one of ${Object.keys(definition.commands).join(", ")}`,
+      `theseus ${name} --help says what they do`,
+    );
   const split = splitArgs(definition, raw);
   if (split.help) {
     process.stdout.write(commandHelp(definition));

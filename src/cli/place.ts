@@ -8,7 +8,7 @@ export const rootArgs = {
 } as const;
 
 export const rootOf = (positional: string | undefined, flag: string | undefined): string =>
-  positional ?? flag ?? process.env.THESEUS_ROOT ?? "theseus-out";
+  positional ?? flag ?? (process.env.THESEUS_ROOT || "theseus-out");
 
 const folders = (path: string): string[] =>
   existsSync(path)

@@ -9,8 +9,11 @@ import { log, useColor } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
 import { findRun, rootArgs, rootOf } from "./place.ts";
 
-const METRICS = ["loss", "val_loss", "val_bits_per_byte", "learning_rate", "grad_norm"] as const;
-type Metric = (typeof METRICS)[number] | "tokens_per_s";
+const METRICS = [
+  ...(["loss", "val_loss", "val_bits_per_byte", "learning_rate", "grad_norm"] as const),
+  "tokens_per_s",
+] as const;
+type Metric = (typeof METRICS)[number];
 const MANY_POINTS = 2000;
 
 /** At most MANY_POINTS points: means of equal stretches, so that a long run still shows its course. */
@@ -36,19 +39,19 @@ function seriesOf(name: string, metrics: readonly StepMetrics[], metric: Metric)
 export default command({
   name: "plot",
   summary: "loss curves of runs",
-  examples: ["theseus plot first", "theseus plot first,second --metric val_loss -o curves.svg"],
+  examples: ["theseus plot first", "theseus plot first second --metric val_loss -o curves.svg"],
   args: {
-    runs: { type: "positional", required: true, description: "runs, separated by commas" },
     ...rootArgs,
     metric: { type: "string", default: "loss", description: METRICS.join(", ") },
     output: { type: "string", alias: "o", valueHint: "file.svg", description: "write an SVG" },
   },
-  async run({ args }) {
-    const metric = [...METRICS, "tokens_per_s" as const].find((name) => name === args.metric);
+  variadic: { name: "run", min: 1, description: "run directories, or their names" },
+  async run({ args, many }) {
+    const metric = METRICS.find((name) => name === args.metric);
     if (metric === undefined)
       throw new UsageError(`--metric expected one of ${METRICS.join(", ")}, got "${args.metric}"`);
     const root = rootOf(undefined, args.root);
-    const series = args.runs.split(",").map((run) => {
+    const series = many.map((run) => {
       const directory = findRun(run, root);
       return seriesOf(basename(directory), readMetrics(join(directory, "metrics.jsonl")), metric);
     });

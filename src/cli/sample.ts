@@ -40,12 +40,13 @@ export default command({
       seed: numberOf(args.seed, "seed", 0, true),
     };
     const prompt = args.prompt ?? "";
-    const stop = interruption("stopping");
     const json = args.json === true;
+    const runDirectory = findRun(args.run, rootOf(undefined, args.root));
+    const stop = interruption("stopping");
     try {
       if (!json) process.stdout.write(prompt);
       const text = await sampleRun({
-        runDirectory: findRun(args.run, rootOf(undefined, args.root)),
+        runDirectory,
         prompt,
         ...options,
         signal: stop.signal,

@@ -23,26 +23,51 @@ export interface Source {
   readonly text: string;
 }
 
+/** Far more than anyone writes by hand; aliases of aliases could otherwise fill the memory. */
+const ALIASES_MAX = 100;
+
+const messageOf = ({ code, message }: { readonly code: string; readonly message: string }) =>
+  code === "MULTIPLE_DOCS" ? "a second document begins here; expected one" : message;
+
 /** Parses one document whose root is a map; syntax errors go to `problems`. */
 export function parseYaml(source: Source, order: number, problems: Problems): MapTree {
   const lines = new LineCounter();
   const document = parseDocument(source.text, { lineCounter: lines, prettyErrors: false });
+  let aliases = 0;
   const at = (offset: number): Origin => {
     const { line, col } = lines.linePos(offset);
     return { order, source: source.name, line, column: col };
   };
   const start = at(0);
-  for (const error of document.errors) problems.add(at(error.pos[0]), "", error.message);
+  for (const error of document.errors) problems.add(at(error.pos[0]), "", messageOf(error));
   const empty: MapTree = { kind: "map", entries: new Map(), origin: start };
   if (document.errors.length > 0 || document.contents === null) return empty;
 
   const convert = (node: Node | null, fallback: Origin): Tree => {
-    const resolved = isAlias(node) ? (node.resolve(document) ?? null) : node;
     const origin = node?.range == null ? fallback : at(node.range[0]);
-    if (!isMap(resolved)) {
-      const plain = isScalar(resolved) || isSeq(resolved) ? resolved.toJS(document) : null;
-      return { kind: "value", value: plain, origin };
+    const nothing: ValueTree = { kind: "value", value: null, origin };
+    const resolved = isAlias(node) ? (node.resolve(document) ?? null) : node;
+    if (isAlias(node)) {
+      aliases++;
+      if (aliases > ALIASES_MAX || resolved === null) {
+        if (aliases <= ALIASES_MAX) problems.add(origin, "", `no anchor is named ${node.source}`);
+        else if (aliases === ALIASES_MAX + 1)
+          problems.add(origin, "", `more than ${ALIASES_MAX} aliases`);
+        return nothing;
+      }
     }
+    if (isScalar(resolved) || isSeq(resolved)) {
+      try {
+        return { ...nothing, value: resolved.toJS(document, { maxAliasCount: ALIASES_MAX }) };
+      } catch (error) {
+        // An alias of nothing inside a list, or lists of aliases that multiply.
+        const why = error instanceof Error ? error.message : String(error);
+        const multiply = why.startsWith("Excessive alias count");
+        problems.add(origin, "", multiply ? `more than ${ALIASES_MAX} aliases` : why);
+        return nothing;
+      }
+    }
+    if (!isMap(resolved)) return nothing;
     const entries = new Map<string, { origin: Origin; value: Tree }>();
     for (const pair of resolved.items) {
       const key = pair.key as Node;
