@@ -39,6 +39,7 @@ export type { Job } from "./train/job.ts";
 export type { StepMetrics } from "./train/metrics.ts";
 export { readMetrics } from "./train/metrics_reader.ts";
 export type { RunFinished } from "./train/progress.ts";
+export { type TrackedRun, type Tracker, type TrackerKind, tracker } from "./train/trackers.ts";
 export type { Validation } from "./train/validate.ts";
 export {
   CheckpointError,

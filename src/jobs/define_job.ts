@@ -6,7 +6,12 @@ import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { adamwFields, scheduleFields } from "../optim/fields.ts";
-import { checkpointFields, trainingFields, validationFields } from "../train/fields.ts";
+import {
+  checkpointFields,
+  loggingFields,
+  trainingFields,
+  validationFields,
+} from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
 import { ConfigError } from "../util/errors.ts";
 
@@ -17,6 +22,7 @@ const TRAINING = [
   { config: adamwFields },
   { config: validationFields },
   { config: checkpointFields },
+  { config: loggingFields },
 ] as const;
 
 export interface JobDefinition<N extends string, R extends readonly Configured[]> {

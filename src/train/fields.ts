@@ -1,6 +1,6 @@
 /** @file Configuration of a training run. */
 import { field } from "../config/field.ts";
-import { enumOf, int, nullable } from "../config/schema.ts";
+import { enumOf, int, list, nullable, string } from "../config/schema.ts";
 
 export const trainingFields = {
   steps: field("training/steps", int({ min: 1 }), 2000, "optimizer steps"),
@@ -64,5 +64,14 @@ export const checkpointFields = {
     int({ min: 0 }),
     0,
     "steps between checkpoints that are kept for good; 0: none",
+  ),
+};
+
+export const loggingFields = {
+  trackers: field(
+    "logging/trackers",
+    list(string()),
+    ["tensorboard"],
+    "where metrics go besides metrics.jsonl; --load can bring more",
   ),
 };

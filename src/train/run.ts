@@ -13,16 +13,17 @@ import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { Engine } from "./engine.ts";
-import { trainingFields, validationFields } from "./fields.ts";
+import { loggingFields, trainingFields, validationFields } from "./fields.ts";
 import type { Job } from "./job.ts";
 import { compileTraining } from "./job_programs.ts";
 import { expectFits, memoryReport } from "./memory_report.ts";
-import { MetricsWriter } from "./metrics.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
 import type { RunPlace } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
+import { RunMetrics } from "./run_metrics.ts";
 import { targetOf } from "./target.ts";
+import { TRACKERS } from "./trackers.ts";
 import { Trainer, type TrainResult } from "./trainer.ts";
 import { type Validation, validateOn } from "./validate.ts";
 import { publishWeights, saveWeights } from "./weights.ts";
@@ -65,6 +66,7 @@ export async function runTraining(request: TrainingRequest): Promise<RunFinished
   checkSharding(model);
   const dataset = openDataset(request.config.values(dataFields));
   checkVocabulary(dataset, model);
+  for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
   const { threads } = request.config.values(trainingFields);
   const device = openDevice(threads === null ? {} : { threads });
   try {
@@ -137,7 +139,7 @@ async function trainIn(
     precision,
     resumedFrom: from?.step ?? null,
   });
-  const metrics = new MetricsWriter(`${directory}/metrics.jsonl`);
+  const metrics = new RunMetrics(run, from);
   try {
     const result = await train(run, engine, model, dataset, request, checkpoints, metrics, from);
     await checkpoints.finish();
@@ -156,7 +158,7 @@ async function train(
   dataset: Dataset,
   request: TrainingRequest,
   checkpoints: Checkpointer,
-  metrics: MetricsWriter,
+  metrics: RunMetrics,
   from: RunState | null,
 ): Promise<TrainResult> {
   const { config } = run;

@@ -3,7 +3,7 @@
  * A resumed run starts with a SessionLog START at its step, which makes TensorBoard drop what a crash left after it.
  * https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
  */
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { crc32c } from "../util/crc32c.ts";
 
@@ -82,8 +82,12 @@ export class TensorboardWriter {
   /** Opens a new event file in `folder`; `firstStep` > 0 hides steps of earlier attempts from there on. */
   constructor(folder: string, firstStep: number, now = Date.now() / 1e3) {
     mkdirSync(folder, { recursive: true });
-    const name = `events.out.tfevents.${Math.floor(now)}.${hostname()}.${process.pid}.0`;
-    this.path = `${folder}/${name}`;
+    // TensorBoard reads a folder's files in the order of their names: seconds, then milliseconds.
+    const millis = String(Math.floor((now % 1) * 1e3)).padStart(3, "0");
+    const stem = `${folder}/events.out.tfevents.${Math.floor(now)}.${millis}.${hostname()}.${process.pid}`;
+    let number = 0;
+    while (existsSync(`${stem}.${number}`)) number++;
+    this.path = `${stem}.${number}`;
     this.append(new Message().double(1, now).text(3, "brain.Event:2"));
     if (firstStep > 0) {
       const start = new Message().integer(1, SESSION_START).finish();

@@ -8,7 +8,7 @@ import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
 import type { Checkpointer, RunState } from "./checkpointer.ts";
 import type { Engine, Run } from "./engine.ts";
-import type { MetricsWriter, StepMetrics } from "./metrics.ts";
+import type { StepMetrics } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import { Rates } from "./rates.ts";
 import { type Validation, validateOn } from "./validate.ts";
@@ -34,7 +34,7 @@ export interface TrainerParts {
   readonly train: TrainLoader;
   readonly validation: ValidationLoader;
   readonly tokenizer: Tokenizer;
-  readonly metrics: MetricsWriter;
+  readonly metrics: { write(metrics: StepMetrics): void };
   readonly checkpoints: Checkpointer;
   /** The loop goes on when it is done. */
   readonly onProgress: (progress: Progress) => void | Promise<void>;
