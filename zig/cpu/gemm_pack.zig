@@ -235,7 +235,7 @@ fn Packer(comptime Packed: type, comptime Stored: type, comptime rounds: bool) t
                     const whole = if (Packed == f32) finish(n, column) else column;
                     const Row = *align(@alignOf(Packed)) @Vector(valid, Packed);
                     const at: Row = @ptrCast(target + i * width);
-                    const first = Masks(n).first(valid);
+                    const first = comptime Masks(n).first(valid);
                     at.* = if (valid == n) whole else @shuffle(Packed, whole, undefined, first);
                 }
                 from += 4 * per_step;
