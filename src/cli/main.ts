@@ -26,6 +26,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
   script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },
+  checkpoint: {
+    summary: "list, verify, save, export and prune the checkpoints of a run",
+    load: () => import("./checkpoint.ts"),
+  },
   runs: { summary: "the runs under a root", load: () => import("./runs.ts") },
   show: { summary: "one run in detail, or how two differ", load: () => import("./show.ts") },
   plot: { summary: "loss curves of runs", load: () => import("./plot.ts") },

@@ -1,8 +1,11 @@
 /** @file theseus sample: continues a prompt with the weights of a run. */
+import { join } from "node:path";
 import { sampleRun } from "../jobs/sample_run.ts";
+import { WEIGHTS_FILE } from "../train/weights.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
-import { findRun, rootArgs, rootOf } from "./place.ts";
+import { findModel } from "./model_place.ts";
+import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 function numberOf(text: string, name: string, low: number, integer: boolean): number {
@@ -19,10 +22,10 @@ export default command({
   summary: "write text with a trained run",
   examples: [
     'theseus sample first "The people of"',
-    'theseus sample theseus-out/runs/general/default/first "We" --temperature 0.7 --seed 3',
+    'theseus sample first@best "We" --temperature 0.7 --seed 3',
   ],
   args: {
-    run: { type: "positional", required: true, description: "run directory, or its name" },
+    model: { type: "positional", required: true, description: "RUN, or RUN@best, RUN@step-000123" },
     prompt: { type: "positional", required: false, description: "text to continue" },
     ...rootArgs,
     tokens: { type: "string", default: "400", description: "tokens to write at most" },
@@ -41,12 +44,14 @@ export default command({
     };
     const prompt = args.prompt ?? "";
     const json = args.json === true;
-    const runDirectory = findRun(args.run, rootOf(undefined, args.root));
+    const { directory, checkpoint } = await findModel(args.model, rootOf(undefined, args.root));
+    const weights = checkpoint === null ? {} : { weights: join(checkpoint.path, WEIGHTS_FILE) };
     const stop = interruption("stopping");
     try {
       if (!json) process.stdout.write(prompt);
       const text = await sampleRun({
-        runDirectory,
+        runDirectory: directory,
+        ...weights,
         prompt,
         ...options,
         signal: stop.signal,

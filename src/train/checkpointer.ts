@@ -10,10 +10,11 @@ import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { sameShape, shapeText } from "../util/shapes.ts";
 import { VERSION } from "../util/version.ts";
-import { commitCheckpoint, type TensorSource } from "./checkpoint/commit.ts";
+import { commitCheckpoint, stepFolder, type TensorSource } from "./checkpoint/commit.ts";
 import { faultyFiles } from "./checkpoint/faults.ts";
 import { type Files, realFiles, replaceText } from "./checkpoint/files.ts";
 import type { Manifest } from "./checkpoint/manifest.ts";
+import { pendingRequest, withdrawRequest } from "./checkpoint/request.ts";
 import { newestVerified, removeTemporary, type Verified } from "./checkpoint/restore.ts";
 import { applyRetention } from "./checkpoint/retention.ts";
 import { readSafetensors } from "./checkpoint/safetensors.ts";
@@ -30,11 +31,13 @@ export interface RunState {
   readonly elapsed_s: number;
   readonly attempt: number;
   readonly best: { readonly step: number; readonly val_loss: number } | null;
+  /** Steps that were left out because they were not finite. */
+  readonly skipped: number;
+  /** Of the last step, as a line of metrics.jsonl: it is written there only after this state is saved. */
+  readonly metrics: string | null;
 }
 
 export interface CheckpointRule {
-  /** Steps between saves; 0: only at the end. */
-  readonly interval: number;
   readonly keep: number;
   /** Every so many steps one is kept for good; 0: none. */
   readonly permanentEvery: number;
@@ -56,6 +59,8 @@ export interface CheckpointerParts {
   readonly configHash: string;
   readonly texts: Readonly<Record<string, string>>;
   readonly rule: CheckpointRule;
+  /** Saves are written from copies while training goes on; else training waits for them. */
+  readonly copies: boolean;
   readonly onEvent: (event: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -111,6 +116,7 @@ export function checkpointerOf(engine: Engine, model: LanguageModel, run: RunFol
     configHash: new Bun.CryptoHasher("sha256").update(resolvedText).digest("hex"),
     texts: { "config.yaml": resolvedText },
     rule: config.values(checkpointFields),
+    copies: config.get(checkpointFields.interval) !== 0,
     onEvent: (event) => status.event(event),
   });
 }
@@ -125,11 +131,24 @@ export class Checkpointer {
   private savedStep = -1;
   private failures = 0;
   private best: RunState["best"] = null;
+  /** Who asked from outside for a save. */
+  private request: string | null = null;
 
   constructor(parts: CheckpointerParts) {
     this.parts = parts;
     this.root = checkpointRoot(parts.directory);
     mkdirSync(this.root, { recursive: true });
+    if (!parts.copies) return;
+    // From the start, so that a run that does not fit ends before its first step.
+    for (const { state } of parts.states)
+      this.copies.set(state, parts.engine.device.alloc(parts.engine.state(state).bytes));
+  }
+
+  /** Waits for the save that is being written and gives the copies' memory back. */
+  async close(): Promise<void> {
+    await this.writing;
+    for (const copy of this.copies.values()) copy.free();
+    this.copies.clear();
   }
 
   /** Loads the newest checkpoint that verifies into the engine; null when the run has none yet. */
@@ -155,28 +174,35 @@ export class Checkpointer {
     return state;
   }
 
-  dueAfter(step: number): boolean {
-    const { interval } = this.parts.rule;
-    return interval > 0 && step % interval === 0 && step !== this.savedStep;
+  /** Whether someone outside asks for a save; the next one answers. */
+  requested(): boolean {
+    this.request = pendingRequest(this.parts.directory);
+    return this.request !== null;
   }
 
   /** Notes a validation; the checkpoint of the best one is spared by retention and named in `best`. */
   noteValidation(step: number, valLoss: number): void {
     if (this.best !== null && this.best.val_loss <= valLoss) return;
     this.best = { step, val_loss: valLoss };
+    this.writing = this.writing.then(() => this.guarded(step, {}, () => this.pointToBest()));
   }
 
   get bestSoFar(): RunState["best"] {
     return this.best;
   }
 
-  /** Copies the state (nothing may be in flight) and starts to write it; waits for the save before. */
+  /** Takes the state (nothing may be in flight) and starts to write its copy; waits for the save before. */
   async save(state: RunState): Promise<void> {
     await this.writing;
     if (state.step === this.savedStep) return;
-    this.copyStates();
+    for (const [name, copy] of this.copies)
+      copy.copyFrom(this.parts.engine.state(name), 0, 0, copy.bytes);
     this.savedStep = state.step;
-    this.writing = this.write(state);
+    const { request } = this;
+    this.request = null;
+    if (request !== null) withdrawRequest(this.parts.directory);
+    this.writing = this.write(state, request === null ? {} : { request });
+    if (!this.parts.copies) await this.writing;
   }
 
   /** Waits until the last save is on disk; throws when no save of this attempt ever worked. */
@@ -188,27 +214,11 @@ export class Checkpointer {
       });
   }
 
-  /** Waits for a save that is being written, without judging it. */
-  async settle(): Promise<void> {
-    await this.writing;
-  }
-
-  private copyStates(): void {
-    const { engine, states } = this.parts;
-    for (const { state } of states) {
-      const source = engine.state(state);
-      const copy = this.copies.get(state) ?? engine.device.alloc(source.bytes);
-      this.copies.set(state, copy);
-      copy.copyFrom(source, 0, 0, source.bytes);
-    }
-  }
-
   private sources(file: SavedState["file"]): TensorSource[] {
     return this.parts.states
       .filter((each) => each.file === file)
       .map(({ state, name, shape }) => {
-        const copy = this.copies.get(state);
-        if (copy === undefined) throw new Error(`internal: no copy of ${state}`);
+        const copy = this.copies.get(state) ?? this.parts.engine.state(state);
         return {
           name,
           dtype: "F32" as const,
@@ -233,34 +243,49 @@ export class Checkpointer {
     };
   }
 
-  private async write(state: RunState): Promise<void> {
+  private async write(state: RunState, more: { readonly request?: string }): Promise<void> {
     const began = performance.now();
-    try {
+    await this.guarded(state.step, more, async () => {
       const name = await commitCheckpoint(this.files, this.root, {
         tensors: { model: this.sources("model"), optimizer: this.sources("optimizer") },
         texts: this.parts.texts,
         manifest: this.manifest(state),
       });
       const seconds = (performance.now() - began) / 1e3;
-      this.parts.onEvent({ event: "saved", step: state.step, seconds });
+      this.parts.onEvent({ event: "saved", step: state.step, seconds, ...more });
       await this.retain(name);
+    });
+  }
+
+  /** What the system refuses is told, and training goes on. */
+  private async guarded(
+    step: number,
+    more: { readonly request?: string },
+    body: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      await body();
     } catch (error) {
-      if (!(error instanceof CheckpointError)) throw error;
+      const known = error instanceof CheckpointError || (error instanceof Error && "code" in error);
+      if (!known) throw error;
       this.failures++;
-      log.warn(`${error.message}; training goes on`);
-      this.parts.onEvent({ event: "save_failed", step: state.step, message: error.message });
+      const { message } = error;
+      log.warn(`${message}; training goes on`);
+      this.parts.onEvent({ event: "save_failed", step, message, ...more });
     }
+  }
+
+  private async pointToBest(): Promise<void> {
+    const folder = stepFolder(this.best?.step ?? -1);
+    if (existsSync(`${this.root}/${folder}`))
+      await replaceText(this.files, this.root, "best", `${folder}\n`);
   }
 
   private async retain(name: string): Promise<void> {
     const protect = new Set([name]);
     if (this.restoredFrom !== null) protect.add(this.restoredFrom);
-    if (this.best !== null) {
-      const folder = `step-${String(this.best.step).padStart(6, "0")}`;
-      protect.add(folder);
-      if (existsSync(`${this.root}/${folder}`))
-        await replaceText(this.files, this.root, "best", `${folder}\n`);
-    }
+    if (this.best !== null) protect.add(stepFolder(this.best.step));
+    await this.pointToBest();
     const { runId, rule } = this.parts;
     await applyRetention(this.files, this.root, { runId, keep: rule.keep, protect });
   }

@@ -2,7 +2,7 @@
  * @file One trainer a run directory. The lock is a file made with O_EXCL that names host, process and its start time; it is taken
  * over only when that process of this host is certainly gone.
  */
-import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
@@ -35,6 +35,14 @@ function readOwner(path: string): Owner | null {
 
 const isGone = (owner: Owner): boolean =>
   owner.host === hostname() && startOf(owner.pid) !== owner.started;
+
+/** `held` also where the owner is on another host and nobody can tell; `dead`: its process is certainly gone. */
+export function lockState(directory: string): "free" | "held" | "dead" {
+  const path = join(directory, "lock");
+  if (!existsSync(path)) return "free";
+  const owner = readOwner(path);
+  return owner !== null && isGone(owner) ? "dead" : "held";
+}
 
 function take(path: string, owner: Owner): boolean {
   // link(2) makes the complete file appear at once, also on network file systems.

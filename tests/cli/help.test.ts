@@ -17,11 +17,14 @@ test("--version", async () => {
 });
 
 test("every command has its page, the same by --help, -h and help", async () => {
-  for (const name of Object.keys(COMMANDS)) {
-    const page = await place.said(["help", name]);
-    expect(page).toStartWith("exit 0\nstdout:\n");
-    expect(page).toMatchSnapshot(name);
-    expect(await place.said([name, "--help"])).toBe(page);
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const below = Object.keys((await entry.load()).default.commands ?? {});
+    for (const words of [[name], ...below.map((each) => [name, each])]) {
+      const page = await place.said(["help", ...words]);
+      expect(page).toStartWith("exit 0\nstdout:\n");
+      expect(page).toMatchSnapshot(words.join(" "));
+      expect(await place.said([...words, "--help"])).toBe(page);
+    }
   }
   expect(await place.said(["run", "-h"])).toBe(await place.said(["help", "run"]));
 }, 60_000);

@@ -25,17 +25,26 @@ async function isOurs(files: Files, folder: CheckpointFolder, runId: string): Pr
   }
 }
 
+/** What the rule lets go, oldest first. */
+export async function surplusCheckpoints(
+  files: Files,
+  root: string,
+  rule: RetentionRule,
+): Promise<CheckpointFolder[]> {
+  const candidates: CheckpointFolder[] = [];
+  for (const folder of await listCheckpoints(files, root))
+    if (await isOurs(files, folder, rule.runId)) candidates.push(folder);
+  const surplus = candidates.slice(0, Math.max(0, candidates.length - Math.max(2, rule.keep)));
+  return surplus.filter((folder) => !rule.protect.has(folder.name));
+}
+
 /** Deletes what the rule lets go, oldest first, and returns the names. */
 export async function applyRetention(
   files: Files,
   root: string,
   rule: RetentionRule,
 ): Promise<string[]> {
-  const candidates: CheckpointFolder[] = [];
-  for (const folder of await listCheckpoints(files, root))
-    if (await isOurs(files, folder, rule.runId)) candidates.push(folder);
-  const surplus = candidates.slice(0, Math.max(0, candidates.length - Math.max(2, rule.keep)));
-  const gone = surplus.filter((folder) => !rule.protect.has(folder.name));
+  const gone = await surplusCheckpoints(files, root, rule);
   for (const folder of gone) {
     // Renamed first, so that an interrupted deletion never looks like a checkpoint.
     const grave = `${root}/${folder.name}.tmp-${crypto.randomUUID()}`;
