@@ -27,7 +27,8 @@ function planText(plan: RunPlan): string {
   ]);
   return [
     `${plan.job}: ${countText(plan.parameters)} parameters (${plan.parameters}), ${plan.precision}`,
-    `${countText(plan.flopsPerToken)}FLOP per token, ${countText(tokens)} tokens a step, ` +
+    `${countText(plan.flopsPerToken)}FLOP per token, ${countText(tokens)} tokens a step ` +
+      `(${plan.rows} samples at once, ${plan.accumulate} times), ` +
       `${countText(tokens * plan.steps)} tokens in ${plan.steps} steps`,
     "",
     `memory: exactly ${memory.totalBytes} bytes`,
@@ -54,7 +55,7 @@ export default command({
     const { threads } = config.values(trainingFields);
     const device = openDevice(threads === null ? {} : { threads });
     try {
-      const plan = planRun(job, config, targetOf(device));
+      const plan = planRun(job, config, targetOf(device), device.info.memory_bytes);
       process.stdout.write(
         args.json === true ? `${JSON.stringify({ schema_version: 1, ...plan })}\n` : planText(plan),
       );

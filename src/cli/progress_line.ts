@@ -37,7 +37,11 @@ export class ProgressLine {
   show(event: Progress): void {
     if (event.kind === "started") for (const line of startedText(event)) log.info(line);
     else if (event.kind === "step") this.step(event);
-    else this.end();
+    else {
+      this.end();
+      if (event.kind === "sample")
+        log.info(`step ${event.step}  sample: ${event.prompt}${event.text}`);
+    }
   }
 
   private step(event: StepDone): void {

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import type { FieldSchema } from "./field.ts";
+import { parseInterval } from "./interval.ts";
 
 export interface IntRange {
   readonly min?: number;
@@ -68,6 +69,19 @@ export function list<T>(item: FieldSchema<T>, length?: number): FieldSchema<read
 
 export const nullable = <T>(item: FieldSchema<T>): FieldSchema<T | null> =>
   named(`${typeText(item)} or null`, (x) => x === null || v.is(item, x));
+
+/** One of `item` or the word itself. */
+export const orWord = <T, const W extends string>(
+  item: FieldSchema<T>,
+  word: W,
+): FieldSchema<T | W> => named(`${typeText(item)} or ${word}`, (x) => x === word || v.is(item, x));
+
+/** How often something happens; `parseInterval` takes it apart. */
+export const interval = (): FieldSchema<number | string> =>
+  named(
+    'steps, or a text like "10M tokens" or "15 minutes"',
+    (x) => parseInterval(x) !== undefined,
+  );
 
 /** What a schema accepts, in words: `integer >= 1`. */
 export function typeText(schema: FieldSchema<unknown>): string {

@@ -4,11 +4,13 @@ import type { Config } from "../config/config.ts";
 import { type Field, field } from "../config/field.ts";
 import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
+import { sample } from "../generate/sample.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { adamwFields, scheduleFields } from "../optim/fields.ts";
 import {
   checkpointFields,
   loggingFields,
+  samplingFields,
   trainingFields,
   validationFields,
 } from "../train/fields.ts";
@@ -22,6 +24,7 @@ const TRAINING = [
   { config: adamwFields },
   { config: validationFields },
   { config: checkpointFields },
+  { config: samplingFields },
   { config: loggingFields },
 ] as const;
 
@@ -50,5 +53,5 @@ export function defineJob<const N extends string, const R extends readonly Confi
     throw new ConfigError(`expected a job's name like "gpt/pretrain", got "${name}"`);
   const jobField = { job: field("job", enumOf([name]), name, "what this file configures") };
   const schema = collect([{ config: jobField }, ...definition.uses, ...TRAINING]);
-  return { name, doc, schema, model: (config) => definition.model(config) };
+  return { name, doc, schema, continueText: sample, model: (config) => definition.model(config) };
 }

@@ -8,6 +8,7 @@ import type { Id } from "../ir/graph.ts";
 import type { Builder } from "../ops/builder.ts";
 import { ADAMW_SCALARS, adamw } from "../ops/fused/adamw.ts";
 import { gradNorm } from "../ops/fused/grad_norm.ts";
+import { abs } from "../ops/prim/abs.ts";
 import { cast } from "../ops/prim/cast.ts";
 import { compare } from "../ops/prim/compare.ts";
 import { concat } from "../ops/prim/concat.ts";
@@ -41,6 +42,8 @@ export interface StepInputs {
   readonly step: Id;
   /** Unmasked tokens of the whole batch, f32 []. */
   readonly tokens: Id;
+  /** Summed loss, f32 []: the update is applied only where it is finite too. */
+  readonly loss?: Id;
 }
 
 export interface UpdateResult {
@@ -68,7 +71,9 @@ export function adamwUpdate(
     slots.map((slot) => slot.grad),
   );
   const norm = div(b, summed, tokens);
-  const applied = cast(b, compare(b, norm, scalar(LARGEST_F32), "le"), "f32");
+  const finite = (x: Id): Id => cast(b, compare(b, x, scalar(LARGEST_F32), "le"), "f32");
+  const { loss } = inputs;
+  const applied = loss === undefined ? finite(norm) : mul(b, finite(norm), finite(abs(b, loss)));
   const mean = div(b, scalar(1), tokens);
   const { gradClip } = options;
   const scale = gradClip === null ? mean : mul(b, mean, clipFactor(b, norm, gradClip));

@@ -1,14 +1,43 @@
 /** @file Configuration of a training run. */
 import { field } from "../config/field.ts";
-import { enumOf, int, list, nullable, string } from "../config/schema.ts";
+import { enumOf, float, int, interval, list, nullable, orWord, string } from "../config/schema.ts";
 
 export const trainingFields = {
-  steps: field("training/steps", int({ min: 1 }), 2000, "optimizer steps"),
+  steps: field(
+    "training/steps",
+    int({ min: 1 }),
+    2000,
+    "optimizer steps, over which the learning rate's schedule is laid",
+  ),
+  stopTokens: field(
+    "training/stop_tokens",
+    nullable(int({ min: 1 })),
+    null,
+    "ends the run earlier, after so many tokens; the schedule stays",
+  ),
+  stopEpochs: field(
+    "training/stop_epochs",
+    nullable(float({ above: 0 })),
+    null,
+    "ends the run earlier, after so many passes over the data; the schedule stays",
+  ),
+  stopMinutes: field(
+    "training/stop_minutes",
+    nullable(float({ above: 0 })),
+    null,
+    "ends the run earlier, after so much time over all attempts; the schedule stays",
+  ),
   rows: field(
     "training/per_device_batch_size",
-    int({ min: 1 }),
+    orWord(int({ min: 1 }), "auto"),
     16,
-    "samples a device takes at once",
+    "samples a device takes at once; auto: the most that fit into memory",
+  ),
+  globalBatch: field(
+    "training/global_batch_size",
+    nullable(int({ min: 1 })),
+    null,
+    "samples a step; sets accumulate. null: per_device_batch_size * accumulate",
   ),
   accumulate: field(
     "training/accumulate",
@@ -34,14 +63,26 @@ export const trainingFields = {
     null,
     "threads of the CPU device; null: one a core. Results do not depend on it",
   ),
+  skipNonfinite: field(
+    "training/skip_nonfinite",
+    int({ min: 0 }),
+    0,
+    "steps of a run that may be left out because loss or gradient are not finite",
+  ),
+  preemptionSignal: field(
+    "training/preemption_signal",
+    enumOf(["SIGUSR1", "SIGUSR2", "SIGHUP", "none"]),
+    "SIGUSR2",
+    "saves and ends the run with exit code 75, as SIGTERM does",
+  ),
 };
 
 export const validationFields = {
   interval: field(
     "validation/interval",
-    int({ min: 0 }),
+    interval(),
     250,
-    "steps between validations; 0: only at the end",
+    "time between validations; 0: only at the end",
   ),
   batches: field(
     "validation/batches",
@@ -54,9 +95,9 @@ export const validationFields = {
 export const checkpointFields = {
   interval: field(
     "checkpoint/interval",
-    int({ min: 0 }),
+    interval(),
     500,
-    "steps between checkpoints; 0: only at the end",
+    "time between checkpoints; 0: only at the end",
   ),
   keep: field("checkpoint/keep", int({ min: 2 }), 2, "newest checkpoints that are kept"),
   permanentEvery: field(
@@ -74,4 +115,10 @@ export const loggingFields = {
     ["tensorboard"],
     "where metrics go besides metrics.jsonl; --load can bring more",
   ),
+};
+
+export const samplingFields = {
+  interval: field("sampling/interval", interval(), 0, "time between samples; 0: never"),
+  prompt: field("sampling/prompt", string(), "\n", "the text that samples continue"),
+  tokens: field("sampling/tokens", int({ min: 1 }), 100, "length of a sample"),
 };

@@ -2,7 +2,24 @@
 import type { ConfigSchema } from "../config/collect.ts";
 import type { Config } from "../config/config.ts";
 import type { Field } from "../config/field.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
+import type { Engine } from "./engine.ts";
+
+/** Continues a text with the weights that an engine holds; the engine has the program `logits`. */
+export type Continue = (
+  engine: Engine,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: {
+    readonly maxTokens: number;
+    readonly blockSize: number;
+    readonly temperature: number;
+    readonly topK: number;
+    readonly seed: number;
+    readonly signal?: AbortSignal;
+  },
+) => Promise<string>;
 
 /** `F`: the fields of its schema, from which the Quick API takes the type of `run.config`. */
 export interface Job<F extends Field<unknown> = Field<unknown>> {
@@ -11,4 +28,6 @@ export interface Job<F extends Field<unknown> = Field<unknown>> {
   readonly schema: ConfigSchema<F>;
   /** Declares the model; throws a UserError that names the module when settings do not fit together. */
   model(config: Config): LanguageModel;
+  /** Writes the samples of `sampling.interval`. */
+  readonly continueText: Continue;
 }

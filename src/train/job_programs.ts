@@ -4,8 +4,9 @@ import type { LanguageModel } from "../nn/language_model.ts";
 import type { Precision } from "../nn/trace.ts";
 import { adamwFields } from "../optim/fields.ts";
 import { type Compiled, type CpuTarget, compile } from "../passes/index.ts";
-import { trainingFields } from "./fields.ts";
-import { buildEval, buildInit, buildMicro, buildUpdate } from "./programs.ts";
+import { batchOf } from "./batch_size.ts";
+import { samplingFields, trainingFields } from "./fields.ts";
+import { buildEval, buildInit, buildLogits, buildMicro, buildUpdate } from "./programs.ts";
 
 export type ProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
 export type Programs = ReadonlyMap<ProgramName, Compiled>;
@@ -16,13 +17,15 @@ export function resolvePrecision(config: Config, target: CpuTarget): Precision {
   return target.level === "v4_bf16" ? "mixed" : "f32";
 }
 
-/** The programs of training; `micro_add` only where a step has more than one micro-batch. */
+/** The programs of training; `micro_add` only where a step has several micro-batches, `logits` where it samples. */
 export function compileTraining(
   model: LanguageModel,
   config: Config,
   target: CpuTarget,
 ): Map<ProgramName, Compiled> {
-  const { rows, accumulate, seed } = config.values(trainingFields);
+  const { seed } = config.values(trainingFields);
+  const { rows, accumulate } = batchOf(config);
+  const samples = config.get(samplingFields.interval) !== 0;
   const precision = resolvePrecision(config, target);
   const batch = { rows, length: model.blockSize };
   const micro = (add: boolean) => buildMicro(model, { batch, precision, seed, accumulate: add });
@@ -32,6 +35,7 @@ export function compileTraining(
     ...(accumulate > 1 ? [micro(true)] : []),
     buildUpdate(model, config.values(adamwFields)),
     buildEval(model, batch, precision),
+    ...(samples ? [buildLogits(model, precision)] : []),
   ];
   return new Map(graphs.map((graph) => [graph.name as ProgramName, compile(graph, target)]));
 }

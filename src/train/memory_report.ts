@@ -1,6 +1,9 @@
 /** @file What a job's programs need together: state shared by name, one arena, two slots of host values a program. */
+import type { Config } from "../config/config.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
 import type { CpuTarget, Plan } from "../passes/index.ts";
 import { DeviceError } from "../util/errors.ts";
+import { checkpointFields } from "./fields.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
 
 export interface StateMemory {
@@ -9,7 +12,7 @@ export interface StateMemory {
 }
 
 export interface MemoryReport {
-  /** By what stands before the slash: param, grad, adam_m, adam_v, sum. */
+  /** By what stands before the slash: param, grad, adam_m, adam_v, sum; and checkpoint copy. */
   readonly stateByKind: Readonly<Record<string, number>>;
   readonly stateBytes: number;
   readonly states: readonly StateMemory[];
@@ -25,8 +28,19 @@ export interface MemoryReport {
 }
 
 export const SLOTS = 2;
+const CHECKPOINT_COPY = "checkpoint copy";
 
-export function memoryReport(programs: Programs, target: CpuTarget): MemoryReport {
+/**
+ * Bytes of the copies from which checkpoints are written while training goes on; none where a run saves only at its end.
+ * A weight and both averages are kept: three f32 numbers a parameter.
+ */
+export const checkpointCopyBytes = (model: LanguageModel, config: Config): number =>
+  config.get(checkpointFields.interval) === 0
+    ? 0
+    : model.parameters().reduce((sum, { count }) => sum + 3 * 4 * count, 0);
+
+/** `copyBytes`: of `checkpointCopyBytes`, where the programs are a run's. */
+export function memoryReport(programs: Programs, target: CpuTarget, copyBytes = 0): MemoryReport {
   const states = new Map<string, number>();
   const stateByKind: Record<string, number> = {};
   let hostBytes = 0;
@@ -42,6 +56,10 @@ export function memoryReport(programs: Programs, target: CpuTarget): MemoryRepor
     hostBytes += SLOTS * (plan.inputBytes + plan.outputBytes);
     perThread = Math.max(perThread, plan.scratchBytesPerThread);
     if (largest === undefined || plan.arenaBytes > largest[1].arenaBytes) largest = [name, plan];
+  }
+  if (copyBytes > 0) {
+    states.set(CHECKPOINT_COPY, copyBytes);
+    stateByKind[CHECKPOINT_COPY] = copyBytes;
   }
   const stateBytes = [...states.values()].reduce((a, b) => a + b, 0);
   const arenaBytes = largest?.[1].arenaBytes ?? 0;

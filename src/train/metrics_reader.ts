@@ -3,7 +3,9 @@
  * attempt of a step counts, a torn tail is left for the next read.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
 import { DataError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
 import { parseMetricsLine, type StepMetrics } from "./metrics.ts";
 
 const BLOCK_BYTES = 1 << 20;
@@ -47,6 +49,17 @@ export function readMetrics(path: string): StepMetrics[] {
     bySteps.set(metrics.step, metrics);
   }
   return [...bySteps.values()].sort((a, b) => a.step - b.step);
+}
+
+/** What was last written for one step; undefined also where the file is damaged: it is no ground to end a run. */
+export function loggedMetrics(directory: string, step: number): StepMetrics | undefined {
+  try {
+    return readMetrics(join(directory, "metrics.jsonl")).findLast((each) => each.step === step);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    log.warn(`${error.place.path}:${error.place.line}: ${error.message}`);
+    return undefined;
+  }
 }
 
 const TAIL_BYTES = 1 << 16;

@@ -1,10 +1,12 @@
 /** @file What a run will need, computed without running it: parameters, arithmetic, exact memory. */
 import type { Config } from "../config/config.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
 import type { CpuTarget } from "../passes/index.ts";
+import { batchOf, settleBatch } from "./batch_size.ts";
 import { trainingFields } from "./fields.ts";
 import type { Job } from "./job.ts";
 import { compileTraining, type Programs, resolvePrecision } from "./job_programs.ts";
-import { type MemoryReport, memoryReport } from "./memory_report.ts";
+import { checkpointCopyBytes, type MemoryReport, memoryReport } from "./memory_report.ts";
 
 export interface ParameterReport {
   readonly path: string;
@@ -19,6 +21,9 @@ export interface RunPlan {
   readonly parameters: number;
   readonly parameterList: readonly ParameterReport[];
   readonly flopsPerToken: number;
+  /** Samples of a micro-batch, and micro-batches of a step. */
+  readonly rows: number;
+  readonly accumulate: number;
   readonly tokensPerStep: number;
   readonly steps: number;
   readonly memory: MemoryReport;
@@ -29,10 +34,44 @@ export interface RunPlan {
   }[];
 }
 
-export function planRun(job: Job, config: Config, target: CpuTarget): RunPlan {
-  const model = job.model(config);
-  const programs: Programs = compileTraining(model, config, target);
-  const { rows, accumulate, steps } = config.values(trainingFields);
+/** What a run of this configuration is made of. */
+export interface Prepared {
+  readonly config: Config;
+  readonly programs: Programs;
+  readonly memory: MemoryReport;
+}
+
+/** Settles the batch size to what fits into `freeBytes`, compiles, and adds up the memory. */
+export function prepare(
+  model: LanguageModel,
+  asked: Config,
+  target: CpuTarget,
+  freeBytes: number,
+): Prepared {
+  const build = (config: Config): Prepared => {
+    const programs: Programs = compileTraining(model, config, target);
+    const memory = memoryReport(programs, target, checkpointCopyBytes(model, config));
+    return { config, programs, memory };
+  };
+  let last: Prepared | undefined;
+  const config = settleBatch(asked, freeBytes, (sized) => {
+    last = build(sized);
+    return last.memory.totalBytes;
+  });
+  return last ?? build(config);
+}
+
+/** `freeBytes`: what `per_device_batch_size: auto` may use. */
+export function planRun(
+  job: Job,
+  asked: Config,
+  target: CpuTarget,
+  freeBytes = Number.POSITIVE_INFINITY,
+): RunPlan {
+  const model = job.model(asked);
+  const { config, programs, memory } = prepare(model, asked, target, freeBytes);
+  const { steps } = config.values(trainingFields);
+  const { rows, accumulate } = batchOf(config);
   const list = model.parameters().map(({ path, axes, count }) => ({ path, axes, count }));
   return {
     job: job.name,
@@ -41,9 +80,11 @@ export function planRun(job: Job, config: Config, target: CpuTarget): RunPlan {
     parameters: list.reduce((n, p) => n + p.count, 0),
     parameterList: list,
     flopsPerToken: model.flopsPerToken(),
+    rows,
+    accumulate,
     tokensPerStep: rows * accumulate * model.blockSize,
     steps,
-    memory: memoryReport(programs, target),
+    memory,
     programs: [...programs].map(([name, { program, plan }]) => ({
       name,
       instructions: program.instructions.length,

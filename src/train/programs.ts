@@ -110,7 +110,8 @@ export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph 
   const tokens = cast(b, count, "f32");
   const learningRate = hostInput(b, "learning_rate", [], "f32");
   const step = hostInput(b, "step", [], "f32");
-  const result = adamwUpdate(b, options, { learningRate, step, tokens }, slots);
+  const loss = state(b, "sum/loss", [], "f32");
+  const result = adamwUpdate(b, options, { learningRate, step, tokens, loss }, slots);
   slots.forEach(({ path }, i) => {
     const next = result.slots[i];
     if (next === undefined) return;
@@ -118,8 +119,7 @@ export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph 
     b.output(`adam_m/${path}`, next.m, `adam_m/${path}`);
     b.output(`adam_v/${path}`, next.v, `adam_v/${path}`);
   });
-  const lossSum = state(b, "sum/loss", [], "f32");
-  b.output("loss", div(b, lossSum, max(b, tokens, constant(b, 1, [], "f32"))));
+  b.output("loss", div(b, loss, max(b, tokens, constant(b, 1, [], "f32"))));
   b.output("grad_norm", result.gradNorm);
   b.output("applied", result.applied);
   b.output("tokens", cast(b, tokens, "i32"));

@@ -24,6 +24,14 @@ export interface StepDone {
   readonly etaSeconds: number;
 }
 
+export interface SampleDone {
+  readonly kind: "sample";
+  readonly step: number;
+  readonly prompt: string;
+  /** Without the prompt. */
+  readonly text: string;
+}
+
 export interface RunFinished {
   readonly kind: "finished";
   readonly directory: string;
@@ -36,4 +44,4 @@ export interface RunFinished {
   readonly elapsedSeconds: number;
 }
 
-export type Progress = RunStarted | StepDone | RunFinished;
+export type Progress = RunStarted | StepDone | SampleDone | RunFinished;

@@ -4,10 +4,15 @@
  */
 import type { Config } from "../config/config.ts";
 import { UserError } from "../util/errors.ts";
+import { batchOf } from "./batch_size.ts";
 
 export type Change = "free" | "allowed" | "never";
 
-const FREE = [/^validation\//, /^checkpoint\//, /^logging\//, /^training\/threads$/, /^sampling\//];
+const FREE = [
+  ...[/^validation\//, /^checkpoint\//, /^logging\//, /^sampling\//],
+  // The stop limits end a run earlier; the schedule is laid over `steps` alone, which is therefore no such limit.
+  /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|skip_nonfinite|preemption_signal)$/,
+];
 const ALLOWED = [
   /^training\/(learning_rate|schedule|warmup_steps|decay_fraction|final_learning_rate_fraction)$/,
   /^training\/(steps|betas|eps|weight_decay|grad_clip)$/,
@@ -15,7 +20,11 @@ const ALLOWED = [
 ];
 const NEVER = [/^data\/tokenizer$/, /^training\/(seed|precision)$/, /^job$/];
 /** Free as long as their product, the global batch, stays. */
-const BATCH = ["training/per_device_batch_size", "training/accumulate"] as const;
+const BATCH = [
+  "training/per_device_batch_size",
+  "training/accumulate",
+  "training/global_batch_size",
+] as const;
 
 const matches = (patterns: readonly RegExp[], path: string): boolean =>
   patterns.some((pattern) => pattern.test(path));
@@ -33,8 +42,10 @@ export interface Difference {
   readonly change: Change;
 }
 
-const globalBatch = (config: Config): number =>
-  BATCH.reduce((product, path) => product * Number(config.at(path)), 1);
+function globalBatch(config: Config): number {
+  const { rows, accumulate } = batchOf(config);
+  return rows * accumulate;
+}
 
 /** Fields whose values differ, in the order of the schema. */
 export function differences(before: Config, now: Config): Difference[] {

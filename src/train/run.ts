@@ -11,17 +11,25 @@ import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
+import { batchOf } from "./batch_size.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { Engine } from "./engine.ts";
-import { loggingFields, trainingFields, validationFields } from "./fields.ts";
+import {
+  checkpointFields,
+  loggingFields,
+  samplingFields,
+  trainingFields,
+  validationFields,
+} from "./fields.ts";
 import type { Job } from "./job.ts";
-import { compileTraining } from "./job_programs.ts";
-import { expectFits, memoryReport } from "./memory_report.ts";
+import { expectFits } from "./memory_report.ts";
+import { loggedMetrics } from "./metrics_reader.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
 import type { RunPlace } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
 import { RunMetrics } from "./run_metrics.ts";
+import { lastStepOf } from "./stop.ts";
 import { targetOf } from "./target.ts";
 import { TRACKERS } from "./trackers.ts";
 import { Trainer, type TrainResult } from "./trainer.ts";
@@ -82,17 +90,10 @@ async function trainOn(
   dataset: Dataset,
   request: TrainingRequest,
 ): Promise<RunFinished> {
-  const target = targetOf(device);
-  // Opened only when all that can be checked without it has been.
-  const prepare = (config: Config) => {
-    const programs = compileTraining(model, config, target);
-    const memory = memoryReport(programs, target);
-    expectFits(memory, device.info.memory_bytes);
-    return { programs, memory };
-  };
-  const run = openRun(request, device);
+  const run = openRun(request, model, device);
   try {
-    const { programs, memory } = prepare(run.config);
+    const { programs, memory } = run.prepared;
+    expectFits(memory, device.info.memory_bytes);
     const engine = new Engine(device, programs);
     try {
       return await trainIn(run, engine, model, dataset, request, memory.totalBytes);
@@ -118,8 +119,10 @@ async function trainIn(
 ): Promise<RunFinished> {
   const { directory, config } = run;
   const { onProgress = () => {} } = request;
-  const { rows, accumulate, steps, precision } = config.values(trainingFields);
+  const { precision } = config.values(trainingFields);
+  const { rows, accumulate } = batchOf(config);
   const target = targetOf(engine.device);
+  const loader = new TrainLoader(dataset.train, model.blockSize, config.get(trainingFields.seed));
   const initial = await engine.start("init");
   const checkpoints = checkpointerOf(engine, model, run);
   await initial.done();
@@ -129,7 +132,7 @@ async function trainIn(
     kind: "started",
     directory,
     parameters: model.parameters().reduce((n, p) => n + p.count, 0),
-    steps,
+    steps: lastStepOf(config, model.blockSize, loader.windowsPerEpoch),
     tokensPerStep: rows * model.blockSize * accumulate,
     dataset: dataset.name,
     trainTokens: dataset.train.length,
@@ -141,52 +144,98 @@ async function trainIn(
   });
   const metrics = new RunMetrics(run, from);
   try {
-    const result = await train(run, engine, model, dataset, request, checkpoints, metrics, from);
+    const parts = { engine, model, dataset, loader, checkpoints, metrics };
+    const result = await train(run, request, parts, from);
     await checkpoints.finish();
     publishWeights(directory);
     return await finished(run, result, onProgress);
   } finally {
     metrics.close();
-    await checkpoints.settle();
+    await checkpoints.close();
   }
+}
+
+interface Parts {
+  readonly engine: Engine;
+  readonly model: LanguageModel;
+  readonly dataset: Dataset;
+  readonly loader: TrainLoader;
+  readonly checkpoints: Checkpointer;
+  readonly metrics: RunMetrics;
+}
+
+const SAMPLE_TEMPERATURE = 0.8;
+
+/** Writes one sample as an event and shows it. */
+function sampler(run: RunFolder, request: TrainingRequest, parts: Parts) {
+  const { config, status } = run;
+  const { prompt, tokens: maxTokens } = config.values(samplingFields);
+  const { engine, model, dataset } = parts;
+  const { job, signal, onProgress } = request;
+  const options = {
+    ...{ maxTokens, blockSize: model.blockSize, temperature: SAMPLE_TEMPERATURE, topK: 0 },
+    seed: config.get(trainingFields.seed),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  return async (step: number): Promise<void> => {
+    const text = await job.continueText(engine, dataset.tokenizer, prompt, options);
+    status.event({ event: "sample", step, prompt, text });
+    await onProgress?.({ kind: "sample", step, prompt, text });
+  };
+}
+
+/** What the configuration says of the loop. */
+function loopOptions(run: RunFolder, { model, loader, engine }: Parts) {
+  const { config } = run;
+  const { steps, stopMinutes, skipNonfinite } = config.values(trainingFields);
+  const target = targetOf(engine.device);
+  return {
+    ...{ steps, stopMinutes, skipNonfinite, attempt: run.attempt, length: model.blockSize },
+    ...batchOf(config),
+    lastStep: lastStepOf(config, model.blockSize, loader.windowsPerEpoch),
+    intervals: {
+      save: config.get(checkpointFields.interval),
+      validate: config.get(validationFields.interval),
+      sample: config.get(samplingFields.interval),
+    },
+    schedule: config.values(scheduleFields),
+    flopsPerToken: model.flopsPerToken(),
+    peakFlops: peakFlops(target.level, target.threads),
+  };
 }
 
 async function train(
   run: RunFolder,
-  engine: Engine,
-  model: LanguageModel,
-  dataset: Dataset,
   request: TrainingRequest,
-  checkpoints: Checkpointer,
-  metrics: RunMetrics,
+  parts: Parts,
   from: RunState | null,
 ): Promise<TrainResult> {
-  const { config } = run;
-  const { rows, accumulate, seed, steps } = config.values(trainingFields);
-  const { interval, batches } = config.values(validationFields);
+  const { config, directory, status } = run;
+  const { engine, model, loader, checkpoints, metrics } = parts;
+  const { rows } = batchOf(config);
   const length = model.blockSize;
-  const validation = new ValidationLoader(dataset.validation, length, rows, batches);
-  const { tokenizer } = dataset;
+  const { validation: heldOut, tokenizer } = parts.dataset;
+  const { batches } = config.values(validationFields);
+  const validation = new ValidationLoader(heldOut, length, rows, batches);
   const { onProgress = () => {}, signal, stepwise } = request;
-  const target = targetOf(engine.device);
   stepwise?.({
     validate: () => validateOn(engine, validation, tokenizer, newBatch(rows, length)),
     saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
   });
+  const logged = from === null ? undefined : loggedMetrics(directory, from.step);
   const trainer = new Trainer(
     {
-      ...{ steps, rows, length, accumulate, validateEvery: interval, attempt: run.attempt },
-      schedule: config.values(scheduleFields),
-      flopsPerToken: model.flopsPerToken(),
-      peakFlops: peakFlops(target.level, target.threads),
+      ...loopOptions(run, parts),
       ...(from === null ? {} : { from }),
+      ...(logged === undefined ? {} : { logged }),
     },
     {
-      ...{ engine, validation, tokenizer, metrics, checkpoints },
-      train: new TrainLoader(dataset.train, length, seed),
+      ...{ engine, validation, tokenizer, metrics, checkpoints, train: loader },
       stepwise: stepwise !== undefined,
+      sample: sampler(run, request, parts),
+      onEvent: (event) => status.event(event),
       onProgress: async (event) => {
-        if (event.kind === "step") run.status.beat(event.metrics.step);
+        if (event.kind === "step") status.beat(event.metrics.step);
         await onProgress(event);
       },
       ...(signal === undefined ? {} : { signal }),

@@ -3,14 +3,17 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { readConfigTexts } from "../config/reread.ts";
 import { writeYaml } from "../config/write.ts";
+import type { LanguageModel } from "../nn/language_model.ts";
 import type { Device } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { VERSION } from "../util/version.ts";
+import { batchOf } from "./batch_size.ts";
 import type { RunState } from "./checkpointer.ts";
 import { trainingFields } from "./fields.ts";
 import { resolvePrecision } from "./job_programs.ts";
 import { lastMetrics } from "./metrics_reader.ts";
+import { type Prepared, prepare } from "./plan.ts";
 import { checkResume, type Difference } from "./resume_rule.ts";
 import type { TrainingRequest } from "./run.ts";
 import { environment, openRunDirectory, writeAtomically } from "./run_directory.ts";
@@ -27,6 +30,7 @@ interface RunDescription {
 export interface RunFolder {
   readonly directory: string;
   readonly config: Config;
+  readonly prepared: Prepared;
   readonly resolvedText: string;
   readonly runId: string;
   readonly attempt: number;
@@ -49,6 +53,13 @@ function withPrecision(config: Config, before: Config | null, device: Device): C
   return config.with(new Map([[trainingFields.precision, precision]]));
 }
 
+/** The size that `auto` was settled to when the run began stays. */
+function keepBatch(config: Config, before: Config | null): Config {
+  if (before === null || config.get(trainingFields.rows) !== "auto") return config;
+  const { rows } = batchOf(before);
+  return config.with(new Map([[trainingFields.rows, rows]]));
+}
+
 function noteOtherDevice(directory: string, device: Device): void {
   const before = readJson<{ device?: { level?: string } }>(join(directory, "env.json"));
   const level = before?.device?.level;
@@ -59,13 +70,15 @@ function noteOtherDevice(directory: string, device: Device): void {
 }
 
 /** Throws `conflict` when another trainer is at work there or the configuration may not differ so. */
-export function openRun(request: TrainingRequest, device: Device): RunFolder {
+export function openRun(request: TrainingRequest, model: LanguageModel, device: Device): RunFolder {
   const { job, place } = request;
   const { path: directory, existed } = openRunDirectory(place, request.fresh ?? false);
   const unlock = lockRun(directory);
   try {
     const before = existed ? readConfigTexts(directory, job.schema) : null;
-    const config = withPrecision(request.config, before, device);
+    const asked = keepBatch(withPrecision(request.config, before, device), before);
+    const prepared = prepare(model, asked, targetOf(device), device.info.memory_bytes);
+    const { config } = prepared;
     const changes: Difference[] =
       before === null ? [] : checkResume(before, config, request.allowChange ?? false);
     if (existed) noteOtherDevice(directory, device);
@@ -81,7 +94,7 @@ export function openRun(request: TrainingRequest, device: Device): RunFolder {
     const status = new StatusFiles(directory);
     const attempt = (lastMetrics(join(directory, "metrics.jsonl"))?.attempt ?? 0) + 1;
     return {
-      ...{ directory, config, resolvedText, runId: description.run_id, attempt, status },
+      ...{ directory, config, prepared, resolvedText, runId: description.run_id, attempt, status },
       begin(from) {
         const changed = changes.map(({ path, before: was, now }) => ({ path, before: was, now }));
         status.event({ event: "started", attempt, step: from?.step ?? 0, changed });

@@ -6,25 +6,36 @@ import { type Batch, newBatch, type TrainLoader, type ValidationLoader } from ".
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
 import type { Checkpointer, RunState } from "./checkpointer.ts";
+import { Due } from "./due.ts";
 import type { Engine, Run } from "./engine.ts";
-import type { StepMetrics } from "./metrics.ts";
+import { metricsLine, parseMetricsLine, type StepMetrics } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import { Rates } from "./rates.ts";
 import { type Validation, validateOn } from "./validate.ts";
 
 export interface TrainerOptions {
+  /** Over which the schedule is laid. */
   readonly steps: number;
+  /** Where the run ends: at most `steps`. */
+  readonly lastStep: number;
+  /** Ends the run after so much time over all attempts. */
+  readonly stopMinutes: number | null;
   readonly rows: number;
   readonly length: number;
   readonly accumulate: number;
   readonly schedule: ScheduleOptions;
-  /** Steps between validations; 0: only at the end. */
-  readonly validateEvery: number;
+  /** As written in the configuration; 0: never but at the end (samples: never). */
+  readonly intervals: Readonly<Record<"save" | "validate" | "sample", number | string>>;
+  /** Steps of the whole run that may be left out because they are not finite. */
+  readonly skipNonfinite: number;
   readonly flopsPerToken: number;
   readonly peakFlops: number | null;
   /** Where the run stood when its last attempt ended; absent: at the start. */
   readonly from?: RunState;
+  /** The metrics that were written for that step, if they were. */
+  readonly logged?: StepMetrics;
   /** Counts from 1. */
   readonly attempt: number;
 }
@@ -36,6 +47,9 @@ export interface TrainerParts {
   readonly tokenizer: Tokenizer;
   readonly metrics: { write(metrics: StepMetrics): void };
   readonly checkpoints: Checkpointer;
+  readonly onEvent: (event: Readonly<Record<string, unknown>>) => void;
+  /** Writes one sample. */
+  readonly sample: (step: number) => Promise<void>;
   /** The loop goes on when it is done. */
   readonly onProgress: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary. */
@@ -53,6 +67,9 @@ export interface TrainResult {
   readonly elapsedSeconds: number;
 }
 
+/** What follows a step, decided once when the step is queued. */
+type Follows = Readonly<Record<"save" | "validate" | "sample", boolean>>;
+
 /** A step whose results have not been read yet. */
 interface Pending {
   readonly index: number;
@@ -64,8 +81,12 @@ export class Trainer {
   private readonly options: TrainerOptions;
   private readonly parts: TrainerParts;
   private readonly rates = new Rates();
+  private readonly due: Readonly<Record<keyof Follows, Due>>;
   private tokens: number;
   private loss: number;
+  private skipped: number;
+  /** Of the last step that was read. */
+  private line: string | null;
   private validated: { readonly step: number; readonly result: Validation } | null = null;
   private readonly began = performance.now();
   private lastRead = this.began;
@@ -76,32 +97,40 @@ export class Trainer {
   constructor(options: TrainerOptions, parts: TrainerParts) {
     this.options = options;
     this.parts = parts;
-    this.tokens = options.from?.tokens ?? 0;
-    this.loss = options.from?.loss ?? Number.NaN;
-    this.batch = newBatch(options.rows, options.length);
-    this.samples = new Uint32Array(options.rows);
+    const { rows, length, accumulate, from, intervals } = options;
+    this.tokens = from?.tokens ?? 0;
+    this.loss = from?.loss ?? Number.NaN;
+    this.skipped = from?.skipped ?? 0;
+    this.line = from?.metrics ?? null;
+    this.batch = newBatch(rows, length);
+    this.samples = new Uint32Array(rows);
+    const due = (name: keyof Follows) => new Due(intervals[name], rows * length * accumulate);
+    this.due = { save: due("save"), validate: due("validate"), sample: due("sample") };
   }
 
   async run(): Promise<TrainResult> {
-    const { steps } = this.options;
     let pending: Pending | undefined;
     let done = this.options.from?.step ?? 0;
-    for (let index = done; index < steps && !this.stopping; index++) {
-      const next = await this.startStep(index);
-      done = index + 1;
-      if (pending !== undefined) await this.finishStep(pending);
+    let over = this.overAfter(done);
+    await this.catchUp(done, over);
+    while (!over && !this.stopping) {
+      const next = await this.startStep(done++);
+      if (pending !== undefined) await this.finishStep(pending, null);
       pending = next;
-      if (this.parts.stepwise === true || this.validatesAfter(done) || this.savesAfter(done)) {
-        await this.finishStep(pending);
+      over = this.overAfter(done);
+      const follows = this.followsAfter(done, over);
+      const { save, validate, sample } = follows;
+      if (this.parts.stepwise === true || save || validate || sample) {
+        await this.finishStep(pending, follows);
         pending = undefined;
       }
       // Lets signals and timers run: nothing above is obliged to wait.
       await new Promise(setImmediate);
     }
-    if (pending !== undefined) await this.finishStep(pending);
+    if (pending !== undefined) await this.finishStep(pending, null);
     await this.save(done);
     const { loss, validated } = this;
-    const reason = done < steps ? "interrupted" : "finished";
+    const reason = over ? "finished" : "interrupted";
     const validation = validated?.step === done ? validated.result : null;
     return { reason, step: done, loss, validation, elapsedSeconds: this.elapsed() };
   }
@@ -114,24 +143,48 @@ export class Trainer {
     return (this.options.from?.elapsed_s ?? 0) + (performance.now() - this.began) / 1000;
   }
 
-  private savesAfter(done: number): boolean {
-    return this.parts.checkpoints.dueAfter(done);
+  private overAfter(done: number): boolean {
+    const { lastStep, stopMinutes } = this.options;
+    return done >= lastStep || (stopMinutes !== null && this.elapsed() >= stopMinutes * 60);
+  }
+
+  /** Asked once a step: intervals of minutes start anew. */
+  private followsAfter(done: number, over: boolean): Follows {
+    const { due } = this;
+    const requested = this.parts.checkpoints.requested();
+    const [save, validate] = [due.save.after(done), due.validate.after(done)];
+    return {
+      save: save || requested || over,
+      validate: validate || over,
+      sample: due.sample.after(done),
+    };
   }
 
   /** Nothing may be in flight. */
   private async save(step: number): Promise<void> {
     const { checkpoints, engine } = this.parts;
     await engine.finish();
-    const { tokens, loss } = this;
+    const { tokens, loss, skipped, line: metrics } = this;
     const { attempt } = this.options;
     const best = checkpoints.bestSoFar;
-    await checkpoints.save({ step, tokens, loss, elapsed_s: this.elapsed(), attempt, best });
+    const elapsed_s = this.elapsed();
+    await checkpoints.save({ step, tokens, loss, elapsed_s, attempt, best, skipped, metrics });
   }
 
-  private validatesAfter(done: number): boolean {
-    const { steps, validateEvery } = this.options;
-    if (this.stopping) return false;
-    return done === steps || (validateEvery > 0 && done % validateEvery === 0);
+  /** A kill between a save and the metrics of its step left these out, and the validation that belongs to them. */
+  private async catchUp(step: number, over: boolean): Promise<void> {
+    const { from, logged, attempt } = this.options;
+    if (from === undefined) return;
+    const known = logged ?? (from.metrics === null ? undefined : parseMetricsLine(from.metrics));
+    if (known === undefined) return;
+    const { val_loss: loss, val_bits_per_byte: bitsPerByte } = known;
+    if (loss !== undefined && bitsPerByte !== undefined) {
+      this.noteValidation(step, { loss, bitsPerByte });
+      return;
+    }
+    const validation = over || this.due.validate.byStep(step) ? await this.validate(step) : null;
+    if (logged !== undefined && validation === null) return;
+    this.parts.metrics.write({ ...known, attempt, ...validationMetrics(validation) });
   }
 
   /** Queues the micro-batches and the update of one step. */
@@ -151,55 +204,107 @@ export class Trainer {
     return { index, learningRate: rate, update };
   }
 
-  /** Reads a step's results, validates if it is time, writes the metrics. */
-  private async finishStep({ index, learningRate: rate, update }: Pending): Promise<void> {
-    const read = async (name: string) => Number(await update.output(name));
-    this.loss = await read("loss");
-    const gradNorm = await read("grad_norm");
-    const tokens = await read("tokens");
-    const applied = await read("applied");
-    this.tokens += tokens;
-    const now = performance.now();
-    const seconds = (now - this.lastRead) / 1000;
-    const typical = this.rates.add(seconds);
-    const step = index + 1;
-    // Before the validation, whose failure then loses nothing.
-    if (applied !== 0 && this.savesAfter(step)) await this.save(step);
-    const validation =
-      applied !== 0 && this.validatesAfter(step) ? await this.validate(step) : null;
+  /** Reads a step's results, saves, validates and samples if it is time, writes the metrics. */
+  private async finishStep(pending: Pending, follows: Follows | null): Promise<void> {
+    const step = pending.index + 1;
+    const { metrics, applied } = await this.read(pending);
+    this.line = metricsLine(metrics);
+    const halted = applied ? null : this.nonfinite(metrics);
+    // A save comes first: what fails after it loses nothing.
+    if (follows?.save === true && halted === null) await this.save(step);
+    const validates = follows?.validate === true && halted === null;
+    const validation = validates ? await this.validate(step) : null;
     this.lastRead = performance.now();
-    const { flopsPerToken, peakFlops, steps } = this.options;
+    const { lastStep: steps } = this.options;
+    const complete = { ...metrics, ...validationMetrics(validation) };
+    this.parts.metrics.write(complete);
+    const etaSeconds = Math.max(0, steps - step) * this.rates.typical();
+    await this.parts.onProgress({ kind: "step", metrics: complete, steps, etaSeconds });
+    if (halted !== null) throw halted;
+    if (follows?.sample === true)
+      await this.attempt("sampling", step, () => this.parts.sample(step));
+    if (this.parts.stepwise === true || follows !== null) this.lastRead = performance.now();
+  }
+
+  private async read(pending: Pending): Promise<{ metrics: StepMetrics; applied: boolean }> {
+    const value = async (name: string) => Number(await pending.update.output(name));
+    this.loss = await value("loss");
+    const tokens = await value("tokens");
+    const gradNorm = await value("grad_norm");
+    const applied = (await value("applied")) !== 0;
+    this.tokens += tokens;
+    const seconds = (performance.now() - this.lastRead) / 1000;
+    this.rates.add(seconds);
+    const { flopsPerToken, peakFlops } = this.options;
     const perSecond = tokens / seconds;
     const metrics: StepMetrics = {
-      step,
+      step: pending.index + 1,
       tokens: this.tokens,
       loss: this.loss,
-      learning_rate: rate,
+      learning_rate: pending.learningRate,
       grad_norm: gradNorm,
       tokens_per_s: perSecond,
       mfu: peakFlops === null ? null : (perSecond * flopsPerToken) / peakFlops,
       elapsed_s: this.elapsed(),
       attempt: this.options.attempt,
-      ...(validation === null
-        ? {}
-        : { val_loss: validation.loss, val_bits_per_byte: validation.bitsPerByte }),
     };
-    this.parts.metrics.write(metrics);
-    const etaSeconds = (steps - step) * typical;
-    await this.parts.onProgress({ kind: "step", metrics, steps, etaSeconds });
-    if (this.parts.stepwise === true) this.lastRead = performance.now();
-    if (applied === 0)
-      throw new UserError(
-        `step ${step}: the norm of the gradient is ${gradNorm} (loss ${this.loss}); the weights are those of step ${index}`,
-        { code: "run_failed", hint: "a lower training.learning_rate or a longer warm-up may help" },
-      );
+    return { metrics, applied };
   }
 
-  private async validate(step: number): Promise<Validation> {
-    const { engine, validation, tokenizer } = this.parts;
-    const result = await validateOn(engine, validation, tokenizer, this.batch);
-    this.validated = { step, result };
-    this.parts.checkpoints.noteValidation(step, result.loss);
+  /** Counts a step whose update was not applied; the error that ends the run, if it may not be left out. */
+  private nonfinite({ step, loss, grad_norm: norm }: StepMetrics): UserError | null {
+    const { rows, accumulate, skipNonfinite } = this.options;
+    const first = (step - 1) * rows * accumulate;
+    const samples = Array.from({ length: rows * accumulate }, (_, i) => first + i);
+    const starts = samples.map((sample) => this.parts.train.start(sample));
+    const skips = this.skipped < skipNonfinite;
+    this.parts.onEvent({
+      ...{ event: "nonfinite", step, skipped: skips, loss: String(loss), grad_norm: String(norm) },
+      ...{ samples: [first, first + samples.length - 1], token_positions: starts },
+    });
+    const what =
+      `step ${step}: the norm of the gradient is ${norm} (loss ${loss}) on the run's samples ` +
+      `${first} to ${first + samples.length - 1}`;
+    if (!skips)
+      return new UserError(`${what}; the weights are those of step ${step - 1}`, {
+        code: "run_failed",
+        hint: "a lower training.learning_rate or a longer warm-up may help; events.jsonl says where the samples are",
+      });
+    this.skipped++;
+    log.warn(`${what}; left out, ${skipNonfinite - this.skipped} more may be`);
+    return null;
+  }
+
+  private async validate(step: number): Promise<Validation | null> {
+    const { engine, validation, tokenizer, signal } = this.parts;
+    const result = await this.attempt("validation", step, () =>
+      validateOn(engine, validation, tokenizer, this.batch, signal),
+    );
+    if (result !== null) this.noteValidation(step, result);
     return result;
   }
+
+  private noteValidation(step: number, result: Validation): void {
+    this.validated = { step, result };
+    this.parts.checkpoints.noteValidation(step, result.loss);
+  }
+
+  /** What fails here does not end the training; null then, and when the run is to end. */
+  private async attempt<T>(what: string, step: number, body: () => Promise<T>): Promise<T | null> {
+    if (this.stopping) return null;
+    try {
+      return await body();
+    } catch (error) {
+      // Throws where the device itself has failed: then nothing can go on.
+      await this.parts.engine.finish();
+      if (this.stopping) return null;
+      const message = error instanceof Error ? error.message : String(error);
+      log.warn(`${what} failed after step ${step}: ${message}; training goes on`);
+      this.parts.onEvent({ event: `${what}_failed`, step, message });
+      return null;
+    }
+  }
 }
+
+const validationMetrics = (result: Validation | null) =>
+  result === null ? {} : { val_loss: result.loss, val_bits_per_byte: result.bitsPerByte };

@@ -1,6 +1,7 @@
 /** @file Loss over the held-out tokens with the weights that an engine holds. */
 import type { Batch, ValidationLoader } from "../data/loader.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { UserError } from "../util/errors.ts";
 import type { Engine, Run } from "./engine.ts";
 
 export interface Validation {
@@ -8,12 +9,13 @@ export interface Validation {
   readonly bitsPerByte: number;
 }
 
-/** `batch` is scratch: it is refilled for every run. */
+/** `batch` is scratch: it is refilled for every run. `signal` ends it between two batches with an error. */
 export async function validateOn(
   engine: Engine,
   validation: ValidationLoader,
   tokenizer: Tokenizer,
   batch: Batch,
+  signal?: AbortSignal,
 ): Promise<Validation> {
   let lossSum = 0;
   let tokens = 0;
@@ -24,6 +26,7 @@ export async function validateOn(
     tokens += Number(await run.output("tokens"));
   };
   for (let index = 0; index < validation.batches; index++) {
+    if (signal?.aborted === true) throw new UserError("interrupted", { code: "interrupted" });
     bytes += tokenizer.byteCount(validation.fill(batch, index));
     const run = await engine.start("eval", { ...batch });
     if (pending !== undefined) await collect(pending);
