@@ -100,6 +100,7 @@ pub const Place = enum { direct, shared, private };
 /// A panel of B of this many steps fits the first cache; a single block may be longer.
 const steps_max = if (simd.has_avx512) 192 else 256;
 const steps_single = 256;
+const steps_long = 16384;
 const rows_max = 512;
 const columns_max = 192;
 const rows_min = 64;
@@ -155,7 +156,9 @@ pub const Plan = struct {
     fn cut(plan: *Plan, p: *const Problem, threads: usize) void {
         const m = if (plan.a == .shared) @min(p.m, plan.chunk) else p.m;
         if (threads > 1) {
-            const wanted = @max(16, 4 * threads);
+            // With a long k, narrow tiles would read much of A again for little work each.
+            const each: usize = if (plan.steps > steps_long) 2 else 4;
+            const wanted = each * threads;
             const rows_parts = p.batch * div_up(m, plan.tile_m);
             const columns_parts = div_up(wanted, rows_parts);
             plan.tile_n = @min(plan.tile_n, @max(plan.width, div_up(p.n, columns_parts)));
