@@ -4,6 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const cgroup = @import("cgroup.zig");
 const file = @import("file.zig");
+const prefault = @import("prefault.zig");
 
 pub const alignment = 64;
 const page = 4096;
@@ -61,6 +62,7 @@ fn allocate_mapping(bytes: u64) ?Block {
     const start: [*]align(page) u8 = @alignCast(whole.ptr + skip);
     // Advice: where huge pages are switched off, ordinary ones serve.
     if (slack > 0) _ = linux.madvise(start, size, linux.MADV.HUGEPAGE);
+    prefault.push(start, size);
     return .{ .data = start, .bytes = bytes, .mapping = start[0..size] };
 }
 

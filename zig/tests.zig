@@ -8,6 +8,7 @@ test {
     _ = @import("info.zig");
     _ = @import("level.zig");
     _ = @import("memory.zig");
+    _ = @import("prefault.zig");
     _ = @import("program.zig");
     _ = @import("runtime.zig");
     _ = @import("wire.zig");
