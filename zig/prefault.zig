@@ -26,7 +26,7 @@ pub fn push(start: [*]align(4096) u8, bytes: usize) void {
     while (@cmpxchgWeak(u32, &lock, 0, 1, .acquire, .monotonic) != null) std.atomic.spinLoopHint();
     defer @atomicStore(u32, &lock, 0, .release);
     if (!started) {
-        const thread = std.Thread.spawn(.{ .stack_size = 256 << 10 }, work, .{}) catch return;
+        const thread = std.Thread.spawn(.{}, work, .{}) catch return;
         thread.detach();
         started = true;
     }
