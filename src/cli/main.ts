@@ -30,9 +30,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "list, verify, save, export and prune the checkpoints of a run",
     load: () => import("./checkpoint.ts"),
   },
+  restore: {
+    summary: "go on from a checkpoint with its own configuration",
+    load: () => import("./restore.ts"),
+  },
   runs: { summary: "the runs under a root", load: () => import("./runs.ts") },
   show: { summary: "one run in detail, or how two differ", load: () => import("./show.ts") },
   plot: { summary: "loss curves of runs", load: () => import("./plot.ts") },
+  clean: {
+    summary: "delete what interrupted runs and restore left behind",
+    load: () => import("./clean.ts"),
+  },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
 };
 

@@ -1,9 +1,10 @@
 /** @file theseus checkpoint: list, verify, save, export and prune, on a small run of its own. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SMALL_CONFIG, Workplace } from "./command_line.ts";
 
+setDefaultTimeout(60_000);
 const place = new Workplace();
 const runDirectory = (name: string): string =>
   join(place.path, "theseus-out/runs/general/default", name);
@@ -21,7 +22,7 @@ beforeAll(async () => {
   place.file("small.yaml", SMALL_CONFIG);
   const keep = "checkpoint.keep=5";
   expect(await place.run(["run", "first", "small.yaml", keep])).toMatchObject({ code: 0 });
-}, 30_000);
+});
 
 test("list says what there is, and marks the latest", async () => {
   const { checkpoints } = await json("checkpoint", "list", "first");
@@ -59,7 +60,7 @@ test("sample reads the checkpoint that is named", async () => {
   expect(await text("first@4")).not.toBe(latest);
   const missing = await place.said(["sample", "first@step-000099", "We"]);
   expect(missing).toMatchSnapshot();
-}, 20_000);
+});
 
 test("a flipped bit is found, the file is named, and the exit code is 6", async () => {
   expect(await place.run(["checkpoint", "verify", "first"])).toMatchObject({ code: 0 });
@@ -104,7 +105,7 @@ test("save makes a live run save now; a run that has ended is a conflict", async
     live.kill(9);
     await live.exited;
   }
-}, 30_000);
+});
 
 test("the group alone, and a wrong name below it", async () => {
   expect(await place.said(["checkpoint"])).toMatchSnapshot("alone");

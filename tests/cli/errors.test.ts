@@ -1,9 +1,10 @@
 /** @file Every mistake on a command line and in a configuration: what is said, and the exit code. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Workplace } from "./command_line.ts";
 
+setDefaultTimeout(60_000);
 const place = new Workplace();
 beforeAll(() => {
   place.file("good.yaml", "job: gpt/pretrain\ntraining:\n  steps: 3\n");

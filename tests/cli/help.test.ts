@@ -1,8 +1,9 @@
 /** @file Help texts, as they stand, and what stands in for them where there is nothing to say. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { COMMANDS } from "../../src/cli/main.ts";
 import { Workplace } from "./command_line.ts";
 
+setDefaultTimeout(120_000);
 const place = new Workplace();
 afterAll(() => place.remove());
 
@@ -27,4 +28,4 @@ test("every command has its page, the same by --help, -h and help", async () => 
     }
   }
   expect(await place.said(["run", "-h"])).toBe(await place.said(["help", "run"]));
-}, 60_000);
+});

@@ -14,6 +14,9 @@ export interface CheckpointFolder {
 const NAME = /^step-(\d+)$/;
 const TEMPORARY = /^(step-\d+\.tmp-[0-9a-f-]{36}|\.[\w.]+\.tmp-[0-9a-f-]{36})$/;
 
+/** Whether an interrupted save or deletion of ours left this name behind. */
+export const isTemporary = (name: string): boolean => TEMPORARY.test(name);
+
 /** Committed checkpoints, by number, oldest first. */
 export async function listCheckpoints(files: Files, root: string): Promise<CheckpointFolder[]> {
   const found: CheckpointFolder[] = [];
@@ -26,7 +29,7 @@ export async function listCheckpoints(files: Files, root: string): Promise<Check
 
 /** Removes what interrupted saves left behind; only names that our own saves make. */
 export async function removeTemporary(files: Files, root: string): Promise<string[]> {
-  const stale = (await files.list(root)).filter((name) => TEMPORARY.test(name));
+  const stale = (await files.list(root)).filter(isTemporary);
   for (const name of stale) await files.remove(`${root}/${name}`);
   return stale;
 }
