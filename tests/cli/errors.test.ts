@@ -116,7 +116,7 @@ describe("an odd but valid configuration", () => {
       place.file("case.yaml", text);
       const written = await place.run(["configure", "gpt/pretrain", "-", "--from", "case.yaml"]);
       expect(written.code).toBe(0);
-      expect(written.stdout).toContain("steps: 3 ");
+      expect(written.stdout).toMatch(/^ {2}steps: 3\b/m);
     });
 
   test("an empty file is the defaults", async () => {
