@@ -23,7 +23,10 @@ export const globalArgs = {
 
 /** String options that may be given several times: citty keeps only the last one, so they are read here. */
 export type RepeatedArgs = Readonly<
-  Record<string, { readonly description: string; readonly valueHint?: string }>
+  Record<
+    string,
+    { readonly description: string; readonly valueHint?: string; readonly alias?: string }
+  >
 >;
 
 export interface Invocation<T extends ArgsDef, R extends RepeatedArgs = RepeatedArgs> {
@@ -102,7 +105,11 @@ function flagTable(args: ArgsDef, repeated: RepeatedArgs): FlagTable {
     for (const alias of aliasesOf(def))
       flags.set(alias.length === 1 ? `-${alias}` : `--${alias}`, entry);
   }
-  for (const name of Object.keys(repeated)) flags.set(`--${name}`, { type: "repeated", name });
+  for (const [name, { alias }] of Object.entries(repeated)) {
+    const entry = { type: "repeated", name };
+    flags.set(`--${name}`, entry);
+    if (alias !== undefined) flags.set(`-${alias}`, entry);
+  }
   return flags;
 }
 
@@ -156,7 +163,7 @@ export function splitArgs(definition: AnyCommand, raw: readonly string[]): Split
     if (token.startsWith("-") && token !== "-") {
       const takesNext = checkFlag(token, raw[i + 1], flags);
       const value = takesNext ? (raw[++i] ?? "") : token.slice(token.indexOf("=") + 1);
-      const list = repeated[token.split("=", 1)[0]?.slice(2) ?? ""];
+      const list = repeated[flags.get(token.split("=", 1)[0] ?? "")?.name ?? ""];
       if (list !== undefined) list.push(value);
       else rest.push(token, ...(takesNext ? [value] : []));
     } else if (definition.overrides === true && OVERRIDE.test(token)) {

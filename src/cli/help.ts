@@ -59,8 +59,10 @@ function argumentRows(args: ArgsDef, repeated: RepeatedArgs = {}, variadic?: Var
   });
   if (variadic !== undefined)
     rows.unshift([`${variadic.name.toUpperCase()}...`, variadic.description]);
-  for (const [name, { description, valueHint = "value" }] of Object.entries(repeated))
-    rows.push([`--${name} ${valueHint.toUpperCase()}`, `${description} (may be repeated)`]);
+  for (const [name, { description, valueHint = "value", alias }] of Object.entries(repeated)) {
+    const flag = alias === undefined ? `--${name}` : `--${name}, -${alias}`;
+    rows.push([`${flag} ${valueHint.toUpperCase()}`, `${description} (may be repeated)`]);
+  }
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }

@@ -1,9 +1,17 @@
-/** @file MODEL on the command line: `RUN`, `RUN@best`, `RUN@latest` or `RUN@step-000123`. */
+/** @file MODEL on the command line: `RUN`, `RUN@best`, `RUN@latest`, `RUN@step-000123`, or a folder that was exported. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { chosenCheckpoint } from "../train/checkpoint/choose.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
-import { type CheckpointFolder, listCheckpoints } from "../train/checkpoint/restore.ts";
+import {
+  type CheckpointFolder,
+  listCheckpoints,
+  verifyCheckpoint,
+} from "../train/checkpoint/restore.ts";
 import { checkpointRoot } from "../train/checkpointer.ts";
-import { UserError } from "../util/errors.ts";
+import { WEIGHTS_FILE } from "../train/weights.ts";
+import { CheckpointError, UserError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
 import { findRun } from "./place.ts";
 
 export interface ModelPlace {
@@ -34,4 +42,33 @@ export async function checkpointsOf(place: ModelPlace): Promise<readonly Checkpo
   const all = await listCheckpoints(realFiles, root);
   if (all.length === 0) throw new UserError(`${root} holds no checkpoint`, { code: "not_found" });
   return all;
+}
+
+export interface ModelFiles {
+  readonly runDirectory: string;
+  readonly configPath?: string;
+  readonly weights?: string;
+}
+
+/** The weights that MODEL names: verified, and where no checkpoint is named the newest that verifies. */
+export async function modelFiles(model: string, root: string): Promise<ModelFiles> {
+  const configPath = join(model, "config.yaml");
+  const exported = !existsSync(join(model, "run.json")) && existsSync(join(model, WEIGHTS_FILE));
+  if (exported && existsSync(configPath))
+    return { runDirectory: model, configPath, weights: join(model, WEIGHTS_FILE) };
+  const place = await findModel(model, root);
+  const { directory: runDirectory, checkpoint } = place;
+  const all = await listCheckpoints(realFiles, checkpointRoot(runDirectory));
+  for (const folder of checkpoint === null ? all.reverse() : [checkpoint]) {
+    try {
+      await verifyCheckpoint(realFiles, folder.path);
+      return { runDirectory, weights: join(folder.path, WEIGHTS_FILE) };
+    } catch (error) {
+      if (checkpoint !== null || !(error instanceof CheckpointError)) throw error;
+      log.warn(`${error.place.path ?? folder.path}: ${error.message}; trying an older checkpoint`);
+    }
+  }
+  if (all.length > 0)
+    throw new CheckpointError(`none of the ${all.length} checkpoints of ${place.run} is usable`);
+  return { runDirectory };
 }

@@ -1,9 +1,24 @@
 /** @file theseus run: trains from a configuration. */
+import { existsSync } from "node:fs";
 import { configSource, loadJob } from "../jobs/load_job.ts";
+import { UserError } from "../util/errors.ts";
 import { command } from "./command.ts";
+import { modelFiles } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
-import { trainAndReport } from "./training.ts";
+import { trainStages } from "./stages.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
+
+/** A safetensors file itself, or what MODEL names. */
+async function weightsOf(model: string, root: string): Promise<string> {
+  if (model.endsWith(".safetensors")) {
+    if (!existsSync(model)) throw new UserError(`there is no file ${model}`, { code: "not_found" });
+    return model;
+  }
+  const { weights, runDirectory } = await modelFiles(model, root);
+  if (weights === undefined)
+    throw new UserError(`${runDirectory} has no checkpoint yet`, { code: "not_found" });
+  return weights;
+}
 
 export default command({
   name: "run",
@@ -12,6 +27,8 @@ export default command({
     "theseus run first gpt/tiny-sotu",
     "theseus run mine my.yaml --load my_model.ts",
     "theseus run second my.yaml out training.steps=500 architecture.n_layer=6",
+    "theseus run tuned pretrain.yaml -s finetune.yaml",
+    "theseus run tuned finetune.yaml --init-from first@best",
   ],
   overrides: true,
   args: {
@@ -22,24 +39,39 @@ export default command({
     project: { type: "string", alias: "p", default: "general", description: "project" },
     group: { type: "string", alias: "g", default: "default", description: "group" },
     fresh: { type: "boolean", description: "move an older run of this name aside" },
+    "init-from": {
+      type: "string",
+      valueHint: "model",
+      description: "a new run begins with these weights: RUN, RUN@best, an exported folder, a file",
+    },
     "allow-change": {
       type: "boolean",
       description: "go on although settings differ that change the course of the run",
     },
   },
-  repeated: loadArgs,
+  repeated: {
+    ...loadArgs,
+    stage: {
+      alias: "s",
+      valueHint: "stage.yaml",
+      description:
+        "a further stage: another configuration that begins with the weights of the last",
+    },
+  },
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
-    const { job, config, source } = loadJob(configSource(args.config), overrides);
+    const first = loadJob(configSource(args.config), overrides);
     const { name, project, group } = args;
+    const { "init-from": model } = args;
+    const weights =
+      model === undefined ? undefined : await weightsOf(model, rootOf(args.dir, args.root));
     const request = {
-      job,
-      config,
+      stages: [first, ...repeated.stage.map((file) => loadJob(configSource(file), overrides))],
       place: { root: rootOf(args.dir, args.root), project, group, name },
-      sourceText: source.text,
       fresh: args.fresh === true,
       allowChange: args["allow-change"] === true,
     };
-    return trainAndReport(request, args);
+    const begin = weights === undefined ? {} : { initFrom: weights };
+    return trainStages({ ...request, ...begin }, args);
   },
 });

@@ -1,10 +1,8 @@
 /** @file theseus sample: continues a prompt with the weights of a run. */
-import { join } from "node:path";
 import { sampleRun } from "../jobs/sample_run.ts";
-import { WEIGHTS_FILE } from "../train/weights.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
-import { findModel } from "./model_place.ts";
+import { modelFiles } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
@@ -25,7 +23,11 @@ export default command({
     'theseus sample first@best "We" --temperature 0.7 --seed 3',
   ],
   args: {
-    model: { type: "positional", required: true, description: "RUN, or RUN@best, RUN@step-000123" },
+    model: {
+      type: "positional",
+      required: true,
+      description: "RUN, RUN@best, RUN@step-000123, or an exported folder",
+    },
     prompt: { type: "positional", required: false, description: "text to continue" },
     ...rootArgs,
     tokens: { type: "string", default: "400", description: "tokens to write at most" },
@@ -44,14 +46,12 @@ export default command({
     };
     const prompt = args.prompt ?? "";
     const json = args.json === true;
-    const { directory, checkpoint } = await findModel(args.model, rootOf(undefined, args.root));
-    const weights = checkpoint === null ? {} : { weights: join(checkpoint.path, WEIGHTS_FILE) };
+    const files = await modelFiles(args.model, rootOf(undefined, args.root));
     const stop = interruption("stopping");
     try {
       if (!json) process.stdout.write(prompt);
       const text = await sampleRun({
-        runDirectory: directory,
-        ...weights,
+        ...files,
         prompt,
         ...options,
         signal: stop.signal,

@@ -1,4 +1,6 @@
 /** @file One training run on behalf of a command: progress on stderr, metrics as JSON on stdout, Ctrl-C, the exit code. */
+
+import { trainingFields } from "../train/fields.ts";
 import type { RunFinished } from "../train/progress.ts";
 import { runTraining, type TrainingRequest } from "../train/run.ts";
 import { log } from "../util/log.ts";
@@ -7,7 +9,7 @@ import { EXIT_INTERRUPTED, interruption } from "./interrupt.ts";
 import { ProgressLine } from "./progress_line.ts";
 import { keepUserCode } from "./user_code.ts";
 
-interface Shown {
+export interface Shown {
   readonly json?: boolean | undefined;
   readonly quiet?: boolean | undefined;
 }
@@ -26,7 +28,11 @@ function report(finished: RunFinished, json: boolean): void {
 
 export async function trainAndReport(request: TrainingRequest, shown: Shown): Promise<number> {
   const line = new ProgressLine();
-  const stop = interruption("stopping after this step; press Ctrl-C again to quit now");
+  const preemption = request.config.get(trainingFields.preemptionSignal);
+  const stop = interruption(
+    "stopping after this step; press Ctrl-C again to quit now",
+    preemption === "none" ? [] : [preemption],
+  );
   try {
     const finished = await runTraining({
       ...request,

@@ -15,6 +15,8 @@ export interface RunSource {
   /** Other weights than those of the finished run. */
   readonly weights?: string;
   readonly threads?: number;
+  /** Where the configuration stands when it is not the run's own. */
+  readonly configPath?: string;
 }
 
 export interface TrainedRun {
@@ -26,7 +28,7 @@ export interface TrainedRun {
 
 export function trainedRun(source: RunSource): TrainedRun {
   const { runDirectory } = source;
-  const configPath = join(runDirectory, "config.resolved.yaml");
+  const configPath = source.configPath ?? join(runDirectory, "config.resolved.yaml");
   // A run that was killed has checkpoints, but nothing was published yet.
   const weights = source.weights ?? newestWeights(runDirectory) ?? join(runDirectory, WEIGHTS_FILE);
   for (const path of [configPath, weights])

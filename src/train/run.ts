@@ -34,7 +34,7 @@ import { targetOf } from "./target.ts";
 import { TRACKERS } from "./trackers.ts";
 import { Trainer, type TrainResult } from "./trainer.ts";
 import { type Validation, validateOn } from "./validate.ts";
-import { publishWeights, saveWeights } from "./weights.ts";
+import { loadWeights, matchedWeights, publishWeights, saveWeights } from "./weights.ts";
 
 export interface TrainingRequest {
   readonly job: Job;
@@ -46,6 +46,8 @@ export interface TrainingRequest {
   readonly fresh?: boolean;
   /** Goes on although settings differ that change the course of the run. */
   readonly allowChange?: boolean;
+  /** A safetensors file whose weights a new run begins with; a run that goes on has its own. */
+  readonly initFrom?: string;
   /** The run goes on when it is done. */
   readonly onProgress?: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary; what was trained is saved. */
@@ -74,6 +76,7 @@ export async function runTraining(request: TrainingRequest): Promise<RunFinished
   checkSharding(model);
   const dataset = openDataset(request.config.values(dataFields));
   checkVocabulary(dataset, model);
+  if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
   const { threads } = request.config.values(trainingFields);
   const device = openDevice(threads === null ? {} : { threads });
@@ -127,6 +130,10 @@ async function trainIn(
   const checkpoints = checkpointerOf(engine, model, run);
   await initial.done();
   const from = await checkpoints.restore();
+  if (from === null && request.initFrom !== undefined) {
+    loadWeights(engine, model, request.initFrom);
+    run.status.event({ event: "initialized", from: request.initFrom });
+  }
   run.begin(from);
   await onProgress({
     kind: "started",

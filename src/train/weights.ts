@@ -17,7 +17,7 @@ import { CheckpointError } from "../util/errors.ts";
 import { sameShape, shapeText } from "../util/shapes.ts";
 import type { Engine } from "./engine.ts";
 import { syncFolder } from "./run_directory.ts";
-import { layOut, readTensorFile } from "./safetensors.ts";
+import { layOut, readTensorFile, type StoredTensor } from "./safetensors.ts";
 
 export const WEIGHTS_FILE = "model.safetensors";
 
@@ -73,7 +73,11 @@ export function newestWeights(directory: string): string | null {
   return existsSync(path) ? path : null;
 }
 
-export function loadWeights(engine: Engine, model: LanguageModel, path: string): void {
+/** The tensors of a file by parameter; throws CheckpointError where the file does not hold just this model's parameters. */
+export function matchedWeights(
+  model: LanguageModel,
+  path: string,
+): ReadonlyMap<string, StoredTensor> {
   const stored = readTensorFile(path);
   const params = model.parameters();
   const wanted = new Set(params.map((param) => param.path));
@@ -88,6 +92,11 @@ export function loadWeights(engine: Engine, model: LanguageModel, path: string):
       throw new CheckpointError(
         `${path}: ${param.path} has shape ${shapeText(tensor.shape)}, expected ${shapeText(shape)}`,
       );
-    engine.state(`param/${param.path}`).loadFrom(path, tensor.offset, 0, tensor.bytes);
   }
+  return stored;
+}
+
+export function loadWeights(engine: Engine, model: LanguageModel, path: string): void {
+  for (const [name, { offset, bytes }] of matchedWeights(model, path))
+    engine.state(`param/${name}`).loadFrom(path, offset, 0, bytes);
 }

@@ -1,0 +1,61 @@
+/**
+ * @file Several stages under one command: each is a run of its own, NAME, NAME-stage-2 ..., that begins with the weights of the one
+ * before. The same command again goes on where it stopped, by the resume rule of every single run.
+ */
+import type { LoadedJob } from "../jobs/load_job.ts";
+import { type RunPlace, runPath } from "../train/run_directory.ts";
+import { ConfigError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
+import { shapeText } from "../util/shapes.ts";
+import { modelFiles } from "./model_place.ts";
+import { type Shown, trainAndReport } from "./training.ts";
+
+function shapesOf({ job, config }: LoadedJob): ReadonlyMap<string, string> {
+  const parameters = job.model(config).parameters();
+  return new Map(parameters.map(({ path, axes }) => [path, shapeText(axes.map((a) => a.size))]));
+}
+
+/** Whatever is wrong with a later stage is said before the first one trains. */
+export function checkStages(stages: readonly LoadedJob[]): void {
+  const [first, ...others] = stages;
+  if (first === undefined) return;
+  const wanted = shapesOf(first);
+  for (const stage of others) {
+    const shapes = shapesOf(stage);
+    for (const name of new Set([...wanted.keys(), ...shapes.keys()])) {
+      const [is, was] = [shapes.get(name) ?? "nothing", wanted.get(name) ?? "nothing"];
+      if (is !== was)
+        throw new ConfigError(`${name}: expected ${was} as in the first stage, got ${is}`, {
+          place: { path: stage.source.name },
+        });
+    }
+  }
+}
+
+export interface StageRequest {
+  readonly stages: readonly LoadedJob[];
+  readonly place: RunPlace;
+  readonly fresh: boolean;
+  readonly allowChange: boolean;
+  /** Weights that the first stage begins with. */
+  readonly initFrom?: string;
+}
+
+/** Ends with the exit code of the first stage that does not finish. */
+export async function trainStages(request: StageRequest, shown: Shown): Promise<number> {
+  const { stages, fresh, allowChange } = request;
+  checkStages(stages);
+  let { initFrom } = request;
+  for (const [index, { job, config, source }] of stages.entries()) {
+    const name = index === 0 ? request.place.name : `${request.place.name}-stage-${index + 1}`;
+    const place = { ...request.place, name };
+    if (stages.length > 1) log.info(`stage ${index + 1} of ${stages.length}: ${source.name}`);
+    const begin = initFrom === undefined ? {} : { initFrom };
+    const parts = { job, config, place, sourceText: source.text, fresh, allowChange, ...begin };
+    const code = await trainAndReport(parts, shown);
+    if (code !== 0) return code;
+    if (index + 1 < stages.length)
+      initFrom = (await modelFiles(runPath(place), place.root)).weights;
+  }
+  return 0;
+}
