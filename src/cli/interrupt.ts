@@ -1,25 +1,32 @@
-/** @file Ctrl-C and SIGTERM: the first asks for an end at the step boundary, a second Ctrl-C ends the process at once. */
+/**
+ * @file Ctrl-C, SIGTERM and whatever a cluster sends before it takes the machine: the first asks for an end at the step
+ * boundary, a second Ctrl-C ends the process at once.
+ */
 import { log } from "../util/log.ts";
 
 export const EXIT_INTERRUPTED = 75;
 const EXIT_SIGINT = 130;
 
-/** Aborted by the first signal. Call `release` when the work is over. */
-export function interruption(message: string): { signal: AbortSignal; release(): void } {
+/** Aborted by the first signal, `more` being listened to as well. Call `release` when the work is over. */
+export function interruption(
+  message: string,
+  more: readonly NodeJS.Signals[] = [],
+): { signal: AbortSignal; release(): void } {
+  const signals = new Set<NodeJS.Signals>(["SIGINT", "SIGTERM", ...more]);
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted && name === "SIGINT") process.exit(EXIT_SIGINT);
-    process.stderr.write("\n");
-    log.warn(message);
+    if (controller.signal.aborted) return;
+    // Behind the ^C that a terminal shows.
+    if (name === "SIGINT" && process.stderr.isTTY) process.stderr.write("\n");
+    log.warn(`${name}: ${message}`);
     controller.abort();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  for (const name of signals) process.on(name, onSignal);
   return {
     signal: controller.signal,
     release() {
-      process.off("SIGINT", onSignal);
-      process.off("SIGTERM", onSignal);
+      for (const name of signals) process.off(name, onSignal);
     },
   };
 }

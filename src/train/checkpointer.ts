@@ -97,7 +97,7 @@ export function loadStates(engine: Engine, states: readonly SavedState[], folder
 }
 
 /** The states of a language model's training that a checkpoint holds. */
-function savedStates(model: LanguageModel): SavedState[] {
+export function savedStates(model: LanguageModel): SavedState[] {
   return model.parameters().flatMap(({ path, axes }): SavedState[] => {
     const shape = axes.map(({ size }) => size);
     const moment = (kind: string): SavedState => ({

@@ -1,4 +1,5 @@
 /** @file An open run directory: locked, described, and with the configuration that this attempt runs with. */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { readConfigTexts } from "../config/reread.ts";
@@ -97,6 +98,8 @@ export function openRun(request: TrainingRequest, model: LanguageModel, device: 
       ...{ directory, config, prepared, resolvedText, runId: description.run_id, attempt, status },
       begin(from) {
         const changed = changes.map(({ path, before: was, now }) => ({ path, before: was, now }));
+        // How an earlier attempt ended is no longer how the run stands.
+        rmSync(join(directory, "exit.json"), { force: true });
         status.event({ event: "started", attempt, step: from?.step ?? 0, changed });
         status.beat(from?.step ?? 0);
       },

@@ -1,24 +1,34 @@
 /** @file What the plan says before a run is what the library allocates, to the byte. */
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { openDevice } from "../../src/runtime/index.ts";
+import { Checkpointer, savedStates } from "../../src/train/checkpointer.ts";
 import { Engine } from "../../src/train/engine.ts";
+import { checkpointFields } from "../../src/train/fields.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
-import { expectFits, memoryReport } from "../../src/train/memory_report.ts";
+import { checkpointCopyBytes, expectFits, memoryReport } from "../../src/train/memory_report.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "theseus-memory-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 test.each([
   ["gpt2", []],
   ["llama, accumulating", [...LLAMA_STYLE, "training.accumulate=4"]],
-] as const)("%s", (_, style) => {
+  ["sampling", ["sampling.interval=5", 'checkpoint.interval="1K tokens"']],
+  ["saving only at the end", ["checkpoint.interval=0"]],
+] as const)("%s", async (_, style) => {
   const config = tinyConfig(...style);
   const model = gptPretrain.model(config);
   const device = openDevice({ threads: 2 });
   try {
     const target = targetOf(device);
     const programs = compileTraining(model, config, target);
-    const report = memoryReport(programs, target);
+    const report = memoryReport(programs, target, checkpointCopyBytes(model, config));
     const engine = new Engine(device, programs);
     const parameters = model.parameters().reduce((n, p) => n + p.count, 0);
     expect(report.stateByKind).toMatchObject({
@@ -28,7 +38,16 @@ test.each([
       adam_v: parameters * 4,
     });
     expect(device.info.buffer_bytes).toBe(engine.allocatedBytes);
+    const copies = config.get(checkpointFields.interval) !== 0;
+    const checkpoints = new Checkpointer({
+      ...{ engine, directory: folder, runId: "r", configHash: "", texts: {}, copies },
+      states: savedStates(model),
+      rule: { keep: 2, permanentEvery: 0 },
+      onEvent: () => {},
+    });
+    expect(report.stateByKind["checkpoint copy"] ?? 0).toBe(copies ? 3 * parameters * 4 : 0);
     expect(device.info.buffer_bytes + device.info.scratch_bytes).toBe(report.totalBytes);
+    await checkpoints.close();
     engine.free();
     expect(device.info.buffer_bytes).toBe(0);
   } finally {
