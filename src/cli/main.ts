@@ -42,6 +42,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./clean.ts"),
   },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
+  completions: {
+    summary: "completion of commands, options, presets and runs in your shell",
+    load: () => import("./completions.ts"),
+  },
 };
 
 /** The command that the first words name, and what follows them. */
@@ -119,6 +123,7 @@ function report(thrown: unknown, json: boolean): number {
 /** What is ours on a command line: not what follows `--`, nor a script's own arguments. */
 function ownArgs(argv: readonly string[]): readonly string[] {
   const ours = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  if (argv[0] === "completions" && argv[1] === "words") return [];
   if (argv[0] !== "script") return ours;
   const file = ours.findIndex(
     (arg, i) => i > 0 && !arg.startsWith("-") && ours[i - 1] !== "--load",

@@ -138,6 +138,15 @@ class Loader {
       this.problems.add(origin, key, `expected ${typeText(field.schema)}, got ${shown(value)}`);
   }
 
+  /** Where each value comes from; null: it is the default. */
+  origins(): ReadonlyMap<string, Origin | null> {
+    const of = (path: string): Origin | null => {
+      const found = this.found.get(path);
+      return found === undefined || found.value === "???" ? null : found.origin;
+    };
+    return new Map([...this.schema.fields.keys()].map((path) => [path, of(path)]));
+  }
+
   finish(): Config {
     const values = new Map<string, unknown>();
     const end: Origin = { order: this.order, source: this.options.source?.name ?? "configuration" };
@@ -157,13 +166,20 @@ class Loader {
   }
 }
 
-export function loadConfig(options: LoadOptions): Config {
+export interface WithOrigins {
+  readonly config: Config;
+  readonly origins: ReadonlyMap<string, Origin | null>;
+}
+
+export function loadConfigWithOrigins(options: LoadOptions): WithOrigins {
   const loader = new Loader(options);
   if (options.source !== undefined) loader.file(options.source);
   if (options.values !== undefined) loader.plain(options.values);
   for (const text of options.overrides ?? []) loader.override(text);
-  return loader.finish();
+  return { config: loader.finish(), origins: loader.origins() };
 }
+
+export const loadConfig = (options: LoadOptions): Config => loadConfigWithOrigins(options).config;
 
 /** Checks `a.b = value` as a file's values are checked; returns the new values by slash path. `source` names the place. */
 export const checkAssignment = (

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Config } from "../config/config.ts";
-import { loadConfig } from "../config/load.ts";
-import { Problems } from "../config/problems.ts";
+import { loadConfigWithOrigins } from "../config/load.ts";
+import { type Origin, Problems } from "../config/problems.ts";
 import { parseYaml, type Source } from "../config/yaml.ts";
 import type { Job } from "../train/job.ts";
 import { UserError } from "../util/errors.ts";
@@ -15,6 +15,8 @@ export interface LoadedJob {
   readonly job: Job;
   readonly config: Config;
   readonly source: Source;
+  /** Where each value was written; null: nowhere, it is the default. */
+  readonly origins: ReadonlyMap<string, Origin | null>;
 }
 
 /** A preset's name wins over a file of the same name only when there is no such file. */
@@ -51,6 +53,6 @@ export function loadJob(source: Source, overrides: readonly string[] = []): Load
   const job = jobOf(source);
   const preset = (name: string, from: string): Source | undefined =>
     readSource(resolve(dirname(from), name), name) ?? presetNamed(name);
-  const config = loadConfig({ schema: job.schema, source, overrides, preset });
-  return { job, config, source };
+  const loaded = loadConfigWithOrigins({ schema: job.schema, source, overrides, preset });
+  return { job, source, ...loaded };
 }
