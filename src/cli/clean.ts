@@ -87,6 +87,7 @@ export default command({
   },
   async run({ args }) {
     const root = rootOf(args.dir, args.root);
+    if (!existsSync(root)) throw new UserError(`there is no folder ${root}`, { code: "not_found" });
     const dryRun = args["dry-run"] === true;
     const found: Waste[] = [];
     const live: string[] = [];

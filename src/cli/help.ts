@@ -1,4 +1,4 @@
-/** @file Help texts: ten lines for `theseus` alone, and one page a command with its examples first. */
+/** @file Help texts: ten lines for `theseus` alone, a list of all commands, and one page a command with its examples first. */
 import type { ArgsDef } from "citty";
 import { VERSION } from "../util/version.ts";
 import {
@@ -9,21 +9,29 @@ import {
   type Variadic,
 } from "./command.ts";
 
+const TITLE = `theseus ${VERSION}: trains and evaluates language models, in one executable`;
+
+const FIRST_DAY: readonly (readonly [string, string])[] = [
+  ["theseus run first gpt/tiny-sotu", "train a small model on built-in text"],
+  ['theseus sample first "The people"', "let it write"],
+  ["theseus plot first", "see how it learned"],
+  ["theseus configure gpt/pretrain my.yaml", "every setting, with its meaning"],
+  ["theseus doctor", "what this machine offers and lacks"],
+];
+
+export function firstDayHelp(): string {
+  const width = Math.max(...FIRST_DAY.map(([line]) => line.length));
+  const rows = FIRST_DAY.map(([line, why]) => `  ${line.padEnd(width)}  ${why}`);
+  const more = ["All commands:  theseus --help", "One of them:   theseus help COMMAND", ""];
+  return [TITLE, "", ...rows, "", ...more].join("\n");
+}
+
 export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
   const rows = Object.entries(commands).map(
     ([name, { summary }]) => `  theseus ${name.padEnd(width)}  ${summary}`,
   );
-  return [
-    `theseus ${VERSION}: trains and evaluates language models, in one executable`,
-    "",
-    ...rows,
-    "",
-    "A first run:  theseus run first gpt/tiny-sotu",
-    'Then:         theseus sample first "The people"',
-    "More:         theseus help COMMAND",
-    "",
-  ].join("\n");
+  return [TITLE, "", ...rows, "", "More:  theseus help COMMAND", ""].join("\n");
 }
 
 function usageLine(definition: AnyCommand): string {

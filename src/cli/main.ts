@@ -4,7 +4,7 @@ import { log, setVerbosity } from "../util/log.ts";
 import { didYouMean } from "../util/suggest.ts";
 import { type AnyCommand, invoke, splitArgs, UsageError } from "./command.ts";
 import { EXIT_BUG, EXIT_CODES } from "./exit_codes.ts";
-import { commandHelp, rootHelp } from "./help.ts";
+import { commandHelp, firstDayHelp, rootHelp } from "./help.ts";
 import { laterFault } from "./user_code.ts";
 
 interface Entry {
@@ -76,7 +76,11 @@ async function find(
 
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [name, ...topic] = argv;
-  if (name === undefined || name === "-h" || name === "--help") {
+  if (name === undefined) {
+    process.stdout.write(firstDayHelp());
+    return 0;
+  }
+  if (name === "-h" || name === "--help") {
     process.stdout.write(rootHelp(COMMANDS));
     return 0;
   }

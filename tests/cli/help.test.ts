@@ -7,10 +7,19 @@ setDefaultTimeout(120_000);
 const place = new Workplace();
 afterAll(() => place.remove());
 
-test("theseus alone, --help, -h and help say the same", async () => {
-  const alone = await place.said([]);
-  expect(alone).toMatchSnapshot();
-  for (const args of [["--help"], ["-h"], ["help"]]) expect(await place.said(args)).toBe(alone);
+test("theseus alone says in ten lines what a first day needs, each command one that exists", async () => {
+  const { code, stdout } = await place.run([]);
+  expect({ code, lines: stdout.trimEnd().split("\n").length }).toEqual({ code: 0, lines: 10 });
+  for (const [, name = ""] of stdout.matchAll(/^ {2}theseus (\w+)/gm))
+    expect(Object.keys(COMMANDS)).toContain(name);
+  expect(await place.said([])).toMatchSnapshot();
+});
+
+test("--help, -h and help list all commands", async () => {
+  const all = await place.said(["--help"]);
+  expect(all).toMatchSnapshot();
+  for (const name of Object.keys(COMMANDS)) expect(all).toContain(`  theseus ${name} `);
+  for (const args of [["-h"], ["help"]]) expect(await place.said(args)).toBe(all);
 });
 
 test("--version", async () => {
