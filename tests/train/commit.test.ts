@@ -114,6 +114,31 @@ describe("commit", () => {
       expect(failures).toBeGreaterThan(15);
     }));
 
+  test("tensors larger than a window, at odd offsets, come back whole; a late write may fail", () =>
+    inFolder(async (root) => {
+      const large = Float32Array.from({ length: 9_000_001 }, (_, i) => i % 8191);
+      const wide = {
+        ...contents(3),
+        tensors: {
+          model: [source("a", large.slice(0, 7)), source("b", large), source("c", large)],
+        },
+      };
+      await commitCheckpoint(realFiles, root, wide);
+      const path = `${root}/step-000003/model.safetensors`;
+      await verifyCheckpoint(realFiles, `${root}/step-000003`);
+      const bytes = readFileSync(path);
+      for (const { name, offset, bytes: count } of readSafetensors(path).tensors) {
+        const expected = name === "a" ? large.slice(0, 7) : large;
+        expect(bytes.subarray(offset, offset + count).equals(Buffer.from(expected.buffer))).toBe(
+          true,
+        );
+      }
+      const failing = faultyFiles(realFiles, "write:3:enospc");
+      const again = { ...wide, manifest: { ...wide.manifest, step: 4 } };
+      await expect(commitCheckpoint(failing, root, again)).rejects.toThrow("ENOSPC");
+      expect(readdirSync(root).sort()).toEqual(["latest", "step-000003"]);
+    }));
+
   test("a full disk is said before anything is written", () =>
     inFolder(async (root) => {
       const full: Files = { ...realFiles, freeBytes: async () => 1000 };

@@ -33,24 +33,60 @@ export const contentBytes = (contents: Pick<CheckpointContents, "tensors">): num
     .flat()
     .reduce((sum, tensor) => sum + tensor.bytes, 0);
 
+/** Collects a file's bytes in windows: while one is being written the next one is filled and hashed. */
 class HashedFile {
-  bytes = 0;
   private readonly hash = new WindowHash();
   private readonly file: OpenFile;
+  private window = new Uint8Array(WINDOW_BYTES);
+  private spare: Uint8Array<ArrayBuffer> | undefined;
+  private filled = 0;
+  private bytes = 0;
+  private writing: Promise<void> = Promise.resolve();
 
   constructor(file: OpenFile) {
     this.file = file;
   }
 
-  async write(data: Uint8Array): Promise<void> {
-    this.hash.update(data);
-    this.bytes += data.length;
-    await this.file.write(data);
+  /** Appends `bytes` bytes; `read` puts those from `offset` on into `target`. */
+  async append(bytes: number, read: (offset: number, target: Uint8Array) => void): Promise<void> {
+    for (let at = 0; at < bytes; ) {
+      const take = Math.min(WINDOW_BYTES - this.filled, bytes - at);
+      read(at, this.window.subarray(this.filled, this.filled + take));
+      this.filled += take;
+      at += take;
+      if (this.filled === WINDOW_BYTES) await this.flush();
+    }
+  }
+
+  write(data: Uint8Array): Promise<void> {
+    return this.append(data.length, (offset, target) =>
+      target.set(data.subarray(offset, offset + target.length)),
+    );
   }
 
   async finish(name: string): Promise<ManifestFile> {
+    await this.flush();
+    await this.writing;
     await this.file.sync();
     return { name, bytes: this.bytes, hash: this.hash.digest() };
+  }
+
+  /** Waits for a write in flight, whatever comes of it. */
+  async settle(): Promise<void> {
+    await this.writing.catch(() => undefined);
+  }
+
+  private async flush(): Promise<void> {
+    if (this.filled === 0) return;
+    const full = this.window.subarray(0, this.filled);
+    this.hash.update(full);
+    await this.writing;
+    this.bytes += full.length;
+    this.writing = this.file.write(full);
+    // It is awaited, but later: until then its failure is nobody's fault.
+    this.writing.catch(() => undefined);
+    [this.window, this.spare] = [this.spare ?? new Uint8Array(WINDOW_BYTES), this.window];
+    this.filled = 0;
   }
 }
 
@@ -61,25 +97,20 @@ async function writeFile(
   body: (out: HashedFile) => Promise<void>,
 ): Promise<ManifestFile> {
   const file = await files.create(`${path}/${name}`);
+  const out = new HashedFile(file);
   try {
-    const out = new HashedFile(file);
     await body(out);
     return await out.finish(name);
   } finally {
+    await out.settle();
     await file.close();
   }
 }
 
 async function writeTensors(out: HashedFile, tensors: readonly TensorSource[]): Promise<void> {
   await out.write(safetensorsHeader(tensors, { format: "pt" }));
-  const window = new Uint8Array(WINDOW_BYTES);
-  for (const tensor of tensors) {
-    for (let at = 0; at < tensor.bytes; at += WINDOW_BYTES) {
-      const part = window.subarray(0, Math.min(WINDOW_BYTES, tensor.bytes - at));
-      tensor.read(at, part);
-      await out.write(part);
-    }
-  }
+  for (const tensor of tensors)
+    await out.append(tensor.bytes, (offset, target) => tensor.read(offset, target));
 }
 
 async function fill(files: Files, folder: string, contents: CheckpointContents): Promise<void> {

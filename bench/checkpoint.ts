@@ -1,0 +1,169 @@
+/**
+ * @file What checkpoints cost: training that saves every few steps against training that never does, and the speed of a save
+ * against plain sequential writes of the same bytes. Prints one line of JSON.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Field } from "../src/config/field.ts";
+import {
+  commitCheckpoint,
+  contentBytes,
+  type TensorSource,
+} from "../src/train/checkpoint/commit.ts";
+import { realFiles } from "../src/train/checkpoint/files.ts";
+import { WINDOW_BYTES } from "../src/train/checkpoint/hash.ts";
+import {
+  checkpointFields,
+  loggingFields,
+  trainingFields,
+  validationFields,
+} from "../src/train/fields.ts";
+import { runTraining } from "../src/train/run.ts";
+import { SIZES, type SizeName, sizeConfig } from "./sizes.ts";
+
+const { values } = parseArgs({
+  options: {
+    size: { type: "string", default: "small" },
+    /** Steps that are timed. */
+    steps: { type: "string", default: "30" },
+    every: { type: "string", default: "5" },
+    threads: { type: "string" },
+    /** A folder on the disk in question. */
+    folder: { type: "string", default: tmpdir() },
+    repeats: { type: "string", default: "3" },
+  },
+});
+if (!(values.size in SIZES)) throw new Error(`--size expected ${Object.keys(SIZES).join(", ")}`);
+const size = values.size as SizeName;
+const every = Number(values.every);
+const root = mkdtempSync(join(values.folder, "theseus-bench-"));
+const WARMUP = 3;
+
+const { job, config: asked } = sizeConfig({
+  ...{ size, precision: "f32" },
+  ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
+});
+
+// The built-in text is bytes, whatever the size's own vocabulary.
+const vocabulary = asked.schema.fields.get("architecture/vocab_size");
+const config =
+  vocabulary === undefined
+    ? asked
+    : asked.with(new Map([[vocabulary, Math.max(256, Number(asked.get(vocabulary)))]]));
+
+/** Seconds of each timed step. Neither the first ones nor the last, which validates, is among them. */
+async function stepSeconds(name: string, interval: number): Promise<number[]> {
+  const timed = Number(values.steps);
+  const settings = new Map<Field<unknown>, unknown>();
+  settings.set(trainingFields.steps, WARMUP + timed + 1);
+  settings.set(checkpointFields.interval, interval);
+  settings.set(validationFields.interval, 0);
+  settings.set(validationFields.batches, 1);
+  settings.set(loggingFields.trackers, []);
+  const ends: number[] = [];
+  await runTraining({
+    job,
+    config: config.with(settings),
+    place: { root, project: "general", group: "default", name },
+    onProgress: (event) => {
+      if (event.kind === "step") ends.push(performance.now());
+    },
+  });
+  rmSync(root, { recursive: true });
+  return ends.slice(WARMUP, -1).map((end, i) => (end - (ends[WARMUP - 1 + i] ?? end)) / 1e3);
+}
+
+const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
+const median = (xs: readonly number[]): number =>
+  [...xs].sort((a, b) => a - b)[xs.length >> 1] ?? 0;
+const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
+
+/** The tensors of a checkpoint of this size: one pattern for all, every byte of which is read and hashed. */
+function tensors(kinds: readonly string[]): TensorSource[] {
+  const pattern = crypto.getRandomValues(new Uint8Array(1 << 16));
+  const read = (_: number, target: Uint8Array): void => {
+    for (let at = 0; at < target.length; at += pattern.length)
+      target.set(pattern.subarray(0, Math.min(pattern.length, target.length - at)), at);
+  };
+  return job
+    .model(config)
+    .parameters()
+    .flatMap(({ path, axes, count }) =>
+      kinds.map((kind) => ({
+        ...{ name: `${kind}${path}`, dtype: "F32" as const, shape: axes.map((a) => a.size) },
+        ...{ bytes: 4 * count, read },
+      })),
+    );
+}
+
+const contents = {
+  tensors: { model: tensors([""]), optimizer: tensors(["adam_m/", "adam_v/"]) },
+  texts: {},
+  manifest: {
+    ...{ program_version: "bench", tokens: 0, run_id: "bench", permanent: false },
+    ...{ state: {}, config_hash: "", parent: null },
+  },
+};
+const bytes = contentBytes(contents);
+
+async function saveSeconds(step: number): Promise<number> {
+  const began = performance.now();
+  const { manifest } = contents;
+  await commitCheckpoint(realFiles, root, { ...contents, manifest: { ...manifest, step } });
+  const seconds = (performance.now() - began) / 1e3;
+  await realFiles.remove(root);
+  await realFiles.makeFolder(root);
+  return seconds;
+}
+
+/** The same bytes into one file, in blocks of the same size, and one fsync. */
+async function plainSeconds(): Promise<number> {
+  const block = crypto.getRandomValues(new Uint8Array(1 << 16));
+  const window = new Uint8Array(WINDOW_BYTES);
+  for (let at = 0; at < window.length; at += block.length)
+    window.set(block.subarray(0, Math.min(block.length, window.length - at)), at);
+  const began = performance.now();
+  const file = await open(join(root, "plain"), "w");
+  for (let at = 0; at < bytes; at += window.length)
+    await file.write(window, 0, Math.min(window.length, bytes - at));
+  await file.sync();
+  await file.close();
+  const seconds = (performance.now() - began) / 1e3;
+  await realFiles.remove(join(root, "plain"));
+  return seconds;
+}
+
+try {
+  const never: number[] = [];
+  const saving: number[] = [];
+  const saves: number[] = [];
+  const plain: number[] = [];
+  // In turn, so that what else the machine does falls on both.
+  for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
+    never.push(...(await stepSeconds("never", 0)));
+    saving.push(...(await stepSeconds("saving", every)));
+    await realFiles.makeFolder(root);
+    saves.push(await saveSeconds(repeat + 1));
+    plain.push(await plainSeconds());
+  }
+  console.log(
+    JSON.stringify({
+      ...{ bench: "checkpoint", size, every, checkpoint_mib: rounded(bytes / 2 ** 20, 1) },
+      steps: saving.length,
+      never_saving_s: rounded(sum(never)),
+      saving_s: rounded(sum(saving)),
+      cost: rounded(sum(saving) / sum(never) - 1),
+      median_step_s: rounded(median(saving), 4),
+      slowest_step_over_median: rounded(Math.max(...saving) / median(saving), 2),
+      slowest_over_median_never_saving: rounded(Math.max(...never) / median(never), 2),
+      save_mib_per_s: rounded(bytes / 2 ** 20 / median(saves), 1),
+      plain_mib_per_s: rounded(bytes / 2 ** 20 / median(plain), 1),
+      of_plain_speed: rounded(median(plain) / median(saves)),
+    }),
+  );
+} finally {
+  rmSync(root, { recursive: true, force: true });
+}
