@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stepFolder } from "../train/checkpoint/commit.ts";
-import { makeRequest, withdrawRequest } from "../train/checkpoint/request.ts";
+import { makeRequest, pendingRequest, withdrawRequest } from "../train/checkpoint/request.ts";
 import { lockState } from "../train/run_lock.ts";
 import { CheckpointError, UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -69,7 +69,7 @@ export const checkpointSave = command({
         process.stdout.write(`${JSON.stringify({ schema_version: 1, directory, name, step })}\n`);
       else log.info(`saved ${join(directory, "checkpoints", name)}`);
     } finally {
-      withdrawRequest(directory);
+      if (pendingRequest(directory) === mark) withdrawRequest(directory);
     }
     return 0;
   },

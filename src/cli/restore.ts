@@ -1,11 +1,12 @@
 /** @file theseus restore: goes on from a checkpoint with the run's own configuration, exactly. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { loadJob } from "../jobs/load_job.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import type { CheckpointFolder } from "../train/checkpoint/restore.ts";
 import { SUPERSEDED, supersedeNewer } from "../train/checkpoint/supersede.ts";
 import { checkpointRoot } from "../train/checkpointer.ts";
+import { cutMetrics } from "../train/cut_metrics.ts";
 import type { RunPlace } from "../train/run_directory.ts";
 import { lockRun } from "../train/run_lock.ts";
 import { UserError } from "../util/errors.ts";
@@ -39,6 +40,8 @@ async function goBack(directory: string, checkpoint: CheckpointFolder): Promise<
   try {
     const grave = join(directory, SUPERSEDED);
     const moved = await supersedeNewer(realFiles, root, grave, checkpoint);
+    mkdirSync(grave, { recursive: true });
+    cutMetrics(directory, grave, checkpoint.step);
     if (moved.length > 0) log.info(`moved ${moved.reverse().join(", ")} to ${grave}`);
   } finally {
     unlock();

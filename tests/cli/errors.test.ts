@@ -1,7 +1,5 @@
 /** @file Every mistake on a command line and in a configuration: what is said, and the exit code. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { Workplace } from "./command_line.ts";
 
 setDefaultTimeout(60_000);
@@ -158,11 +156,8 @@ describe("a wrong environment", () => {
     expect(await place.said(["run", "a", "good.yaml", "taken"])).toMatchSnapshot();
   });
 
-  test.if(process.getuid?.() !== 0)("a root that is read-only", async () => {
-    mkdirSync(join(place.path, "locked"));
-    chmodSync(join(place.path, "locked"), 0o555);
-    expect(await place.said(["run", "a", "good.yaml", "locked"])).toMatchSnapshot();
-  });
+  test("a root that nobody can write to", async () =>
+    expect(await place.said(["run", "a", "good.yaml", "/proc/out"])).toMatchSnapshot());
 });
 
 describe("--json", () => {

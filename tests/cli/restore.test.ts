@@ -35,6 +35,10 @@ test("restore RUN@step ends as the run had ended, with the newer checkpoints out
   expect(steps(join(first, "superseded"))).toEqual(["step-000008", "step-000012"]);
   expect(steps(checkpoints)).toEqual(["step-000004", "step-000008", "step-000012"]);
   expect(hashes(join(checkpoints, "step-000012"))).toEqual(before);
+  const lines = readFileSync(join(first, "metrics.jsonl"), "utf8").trimEnd().split("\n");
+  const attempts = lines.map((line) => JSON.parse(line).attempt);
+  expect(attempts).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]);
+  expect(existsSync(join(first, "superseded/metrics.jsonl"))).toBe(true);
 });
 
 test("a second time nothing that was moved before is lost", async () => {
