@@ -1,5 +1,5 @@
-//! The matrix product: every thread of the team calls `run` with the same problem. gemm_plan.zig says
-//! how the work is cut, gemm_kernel.zig has the inner loops. No barrier follows the last tile.
+//! The matrix product: every thread of the team calls `run` with the same problem. gemm_plan.zig
+//! says how the work is cut, gemm_kernel.zig has the inner loops. No barrier follows the last tile.
 const std = @import("std");
 const abi = @import("../abi.zig");
 const gemm_epilogue = @import("gemm_epilogue.zig");
@@ -36,8 +36,8 @@ pub fn run(t: *Thread, p: *const Problem) void {
 /// A rectangle of the result.
 const Tile = struct { batch: usize, m: usize, rows: usize, n: usize, columns: usize };
 
-/// Lines of memory to be fetched ahead while tiles are multiplied: a group of lines in one column of
-/// a strided block at a time.
+/// Lines of memory to be fetched ahead while tiles are multiplied: a group of lines in one column
+/// of a strided block at a time.
 const Ahead = struct {
     data: [*]const u8,
     stride: usize,
@@ -166,7 +166,8 @@ fn Driver(comptime Packed: type) type {
                 const start = index / plan.blocks / units * plan.tile_m;
                 const rows = Rows.of(@min(plan.tile_m, count - start), plan.height);
                 const from = part * panels;
-                const end = if (part + 1 == units) rows.panels else @min(from + panels, rows.panels);
+                const is_last = part + 1 == units;
+                const end = if (is_last) rows.panels else @min(from + panels, rows.panels);
                 if (from >= end) continue;
                 const to = self.shared_at(start, @min(plan.tile_m, count - start), block);
                 self.pack_a(0, self.shared_start + start, rows, from, end, block, to);
@@ -328,6 +329,7 @@ fn Driver(comptime Packed: type) type {
                 .c_in_stride = stride,
                 .c_out = self.partial + if (single) 0 else j * plan.width,
                 .c_out_stride = stride,
+                .fetch = .{},
                 .ahead = undefined,
                 .ahead_stride = undefined,
             };
@@ -340,15 +342,18 @@ fn Driver(comptime Packed: type) type {
                 args.c_in = out.residual_f32(at.m, column);
                 args.c_in_stride = out.residual_stride;
             }
+            if (args.c_in) |c_in| args.fetch.add(c_in, args.c_in_stride);
+            if (is_last) out.fetches(&args.fetch, at.m, column);
             const table = &gemm_kernel.table(Packed)[@intFromBool(direct)][vectors - 1];
             const step_a = if (direct) args.a_stride else args.k;
             for (0..rows.panels) |i| {
                 const height = rows.height(i);
-                const lines = ahead.take(gemm_kernel.lines_ahead(args.k, height, args.c_in != null));
+                const lines = ahead.take(gemm_kernel.lines_ahead(args.k, height, args.fetch.count));
                 args.ahead = lines.from orelse @ptrCast(self.own_b);
                 args.ahead_stride = lines.stride;
                 table[height - 1].?(&args);
                 args.a += height * step_a;
+                args.fetch.advance(height);
                 if (is_last and !stores) {
                     const row = at.m + rows.start(i);
                     gemm_epilogue.finish(out, args.c_out, stride, row, column, height, valid);

@@ -3,6 +3,7 @@
 //! asked for. Vectorised along a row, the last vector of a row by parts.
 const std = @import("std");
 const abi = @import("../abi.zig");
+const Fetches = @import("gemm_kernel.zig").Fetches;
 const math = @import("math.zig");
 const simd = @import("simd.zig");
 
@@ -43,6 +44,18 @@ pub const Output = struct {
         std.debug.assert(o.residual_dtype == .f32);
         const base: [*]const f32 = @ptrCast(@alignCast(data));
         return base + row * o.residual_stride + column;
+    }
+
+    /// What finishing a tile at this place will read and write.
+    pub fn fetches(o: *const Output, list: *Fetches, row: usize, column: usize) void {
+        if (o.dtype == .f32) list.add(o.at_f32(row, column), o.stride);
+        const aux = row * o.aux_stride + column;
+        if (o.aux_in) |p| list.add(p + aux, o.aux_stride);
+        if (o.aux_out) |p| list.add(p + aux, o.aux_stride);
+        if (o.residual_dtype != .f32) return;
+        if (o.residual_f32(row, column)) |p| {
+            if (o.residual != @as(?[*]const u8, o.data)) list.add(p, o.residual_stride);
+        }
     }
 
     /// The same output from batch element `index` on.

@@ -17,6 +17,23 @@ pub fn height_of(vectors: u32) u32 {
     return if (simd.has_avx512 and vectors == 4) 6 else height_max;
 }
 
+pub const Fetches = struct {
+    const Rows = struct { data: [*]const f32, stride: usize };
+
+    rows: [5]Rows = undefined,
+    count: usize = 0,
+
+    pub fn add(f: *Fetches, data: [*]const f32, stride: usize) void {
+        f.rows[f.count] = .{ .data = data, .stride = stride };
+        f.count += 1;
+    }
+
+    /// Moves on to the next rows.
+    pub fn advance(f: *Fetches, height: usize) void {
+        for (f.rows[0..f.count]) |*rows| rows.data += height * rows.stride;
+    }
+};
+
 pub fn Args(comptime Packed: type) type {
     return struct {
         /// Steps of k (pairs for bf16).
@@ -31,15 +48,18 @@ pub fn Args(comptime Packed: type) type {
         c_in_stride: usize,
         c_out: [*]f32,
         c_out_stride: usize,
-        /// Memory that will be needed soon: one line of it is fetched per `unroll` steps.
+        /// Rows, nv * lanes f32 each, that will be read or written at the end or after it: fetched
+        /// one by one on the way, because at the end all would have to be waited for at once.
+        fetch: Fetches,
+        /// Memory that will be needed later: one line of it is fetched per `unroll` steps.
         ahead: [*]const u8,
         ahead_stride: usize,
     };
 }
 
 /// Lines that a call with these arguments fetches ahead; see `Kernel.run`.
-pub fn lines_ahead(k: usize, height: usize, has_input: bool) usize {
-    return if (has_input) k / unroll -| height else k / unroll;
+pub fn lines_ahead(k: usize, height: usize, fetches: usize) usize {
+    return k / unroll -| height * fetches;
 }
 
 pub fn Micro(comptime Packed: type) type {
@@ -113,14 +133,12 @@ fn Kernel(comptime Packed: type, comptime h: u32, comptime nv: u32, comptime dir
             const a_step = if (direct) 1 else h;
             var left = args.k;
             var ahead = args.ahead;
-            if (args.c_in) |c_in| {
-                // The rows to be added come from memory: one is fetched per round.
-                var row = c_in;
-                while (left >= unroll) {
-                    if (row == c_in + h * args.c_in_stride) break;
+            for (args.fetch.rows[0..args.fetch.count]) |rows| {
+                var row = rows.data;
+                for (0..@min(h, left / unroll)) |_| {
                     inline for (0..unroll) |u| step(&acc, a + u * a_step, stride, b + u * width);
                     inline for (0..nv) |j| @prefetch(row + j * lanes, .{});
-                    row += args.c_in_stride;
+                    row += rows.stride;
                     a += unroll * a_step;
                     b += unroll * width;
                     left -= unroll;
@@ -168,6 +186,7 @@ test "every tile size agrees with a plain loop" {
             .c_in_stride = width,
             .c_out = &c,
             .c_out_stride = width,
+            .fetch = .{},
             .ahead = @ptrCast(&b),
             .ahead_stride = 0,
         });

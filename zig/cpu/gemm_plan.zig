@@ -163,7 +163,8 @@ pub const Plan = struct {
             const columns_parts = div_up(wanted, rows_parts);
             plan.tile_n = @min(plan.tile_n, @max(plan.width, div_up(p.n, columns_parts)));
             const columns_tiles = p.batch * div_up(p.n, plan.tile_n);
-            plan.tile_m = @min(plan.tile_m, @max(rows_min, div_up(m, div_up(wanted, columns_tiles))));
+            const rows_wanted = div_up(m, div_up(wanted, columns_tiles));
+            plan.tile_m = @min(plan.tile_m, @max(rows_min, rows_wanted));
         }
         plan.tile_m = round_up(even(m, plan.tile_m), plan.height);
         plan.tile_n = round_up(even(p.n, plan.tile_n), plan.width);

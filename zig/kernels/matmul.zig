@@ -1,5 +1,5 @@
-//! matmul: the operands of the instruction as a problem for cpu/gemm.zig. An optional workspace holds
-//! the smaller operand in packed form; without one every thread packs for itself, a little slower.
+//! matmul: the operands of the instruction as a problem for cpu/gemm.zig. An optional workspace
+//! holds packed rows of A; without one every thread packs for itself, a little slower.
 const std = @import("std");
 const abi = @import("../abi.zig");
 const gemm = @import("../cpu/gemm.zig");

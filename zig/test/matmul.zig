@@ -322,5 +322,6 @@ test "matmul: an empty sum is zero and bad operands are named" {
     const c = team.contiguous(all, .f32, &.{ 1, 3, 5 });
     const overlapping = team.output(team.strided(all, .f32, &.{ 1, 2, 5 }, &.{ 10, 3, 1 }));
     const bad = team.instruction(.matmul, &.{ a, c, overlapping }, &words, false);
-    try std.testing.expectEqualStrings("rows of the result must not overlap", team.check(matmul, &bad).?);
+    const overlap = team.check(matmul, &bad).?;
+    try std.testing.expectEqualStrings("rows of the result must not overlap", overlap);
 }
