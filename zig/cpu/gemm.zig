@@ -342,8 +342,11 @@ fn Driver(comptime Packed: type) type {
                 args.c_in = out.residual_f32(at.m, column);
                 args.c_in_stride = out.residual_stride;
             }
-            if (args.c_in) |c_in| args.fetch.add(c_in, args.c_in_stride);
             if (is_last) out.fetches(&args.fetch, at.m, column);
+            // A residual that joins the only block is among those already.
+            if (!(is_last and single)) {
+                if (args.c_in) |c_in| args.fetch.add(c_in, args.c_in_stride);
+            }
             const table = &gemm_kernel.table(Packed)[@intFromBool(direct)][vectors - 1];
             const step_a = if (direct) args.a_stride else args.k;
             for (0..rows.panels) |i| {

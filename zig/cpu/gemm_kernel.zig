@@ -7,7 +7,8 @@ const simd = @import("simd.zig");
 
 const lanes = simd.lanes;
 const F = simd.F;
-const unroll = 4;
+/// The loop's own instructions count: a core shared with another job issues half as many.
+const unroll = 6;
 
 /// Vectors side by side in the widest panel of B, and the rows that fit the registers with them.
 pub const vectors_max = if (simd.has_avx512) 4 else 2;
