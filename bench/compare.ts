@@ -15,6 +15,7 @@ interface StepFigures {
 }
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     sizes: { type: "string", default: "baby,small,gpt2" },
     dtypes: { type: "string", default: "f32,bf16" },
@@ -23,6 +24,8 @@ const { values } = parseArgs({
     threads: { type: "string" },
     python: { type: "string", default: process.env.THESEUS_TORCH_PYTHON ?? "python3" },
     compile: { type: "boolean", default: false },
+    // The peer at its best: without the time that its initial values cost in subnormal arithmetic.
+    "flush-denormal": { type: "boolean", default: true },
   },
 });
 
@@ -55,11 +58,12 @@ async function compare(size: string, dtype: string): Promise<void> {
   const ours = ["bun", "bench/step.ts", ...common];
   const peer = [values.python, "bench/peer_torch.py", ...common];
   if (values.compile) peer.push("--compile");
+  if (values["flush-denormal"]) peer.push("--flush-denormal");
   const steps = async (command: readonly string[]): Promise<string[]> => {
     const { ms_per_step } = await figures([...command, "--steps", "5"]);
     return [
       "--steps",
-      String(Math.max(5, Math.ceil((Number(values.seconds) * 1e3) / ms_per_step))),
+      String(Math.max(3, Math.ceil((Number(values.seconds) * 1e3) / ms_per_step))),
     ];
   };
   const [ourSteps, peerSteps] = [await steps(ours), await steps(peer)];
