@@ -8,16 +8,15 @@ import type { LanguageModel } from "../nn/language_model.ts";
 import type { DeviceBuffer } from "../runtime/index.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
-import { sameShape, shapeText } from "../util/shapes.ts";
 import { VERSION } from "../util/version.ts";
 import { commitCheckpoint, stepFolder, type TensorSource } from "./checkpoint/commit.ts";
 import { faultyFiles } from "./checkpoint/faults.ts";
 import { type Files, realFiles, replaceText } from "./checkpoint/files.ts";
 import type { Manifest } from "./checkpoint/manifest.ts";
+import { matchTensors } from "./checkpoint/match.ts";
 import { pendingRequest, withdrawRequest } from "./checkpoint/request.ts";
 import { newestVerified, removeTemporary, type Verified } from "./checkpoint/restore.ts";
 import { applyRetention } from "./checkpoint/retention.ts";
-import { readSafetensors } from "./checkpoint/safetensors.ts";
 import type { Engine } from "./engine.ts";
 import { checkpointFields } from "./fields.ts";
 import type { RunFolder } from "./run_folder.ts";
@@ -75,24 +74,11 @@ export const checkpointRoot = (directory: string): string => join(directory, "ch
 export function loadStates(engine: Engine, states: readonly SavedState[], folder: string): void {
   for (const file of new Set(states.map((state) => state.file))) {
     const path = `${folder}/${file}.safetensors`;
-    const tensors = new Map(readSafetensors(path).tensors.map((t) => [t.name, t]));
     const wanted = states.filter((state) => state.file === file);
-    const names = new Set(wanted.map((state) => state.name));
-    const extra = [...tensors.keys()].filter((name) => !names.has(name));
-    if (extra.length > 0)
-      throw new CheckpointError(`holds ${extra.join(", ")}, which this run does not have`, {
-        place: { path },
-      });
-    for (const { name, shape, state } of wanted) {
-      const tensor = tensors.get(name);
-      if (tensor === undefined || tensor.dtype !== "F32" || !sameShape(tensor.shape, shape))
-        throw new CheckpointError(
-          `${name}: expected F32 ${shapeText(shape)}, found ` +
-            (tensor === undefined ? "nothing" : `${tensor.dtype} ${shapeText(tensor.shape)}`),
-          { place: { path } },
-        );
-      engine.state(state).loadFrom(path, tensor.offset, 0, tensor.bytes);
-    }
+    const tensors = matchTensors(path, wanted);
+    const stateOf = new Map(wanted.map(({ name, state }) => [name, state]));
+    for (const [name, { offset, bytes }] of tensors)
+      engine.state(stateOf.get(name) ?? "").loadFrom(path, offset, 0, bytes);
   }
 }
 

@@ -13,15 +13,18 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LanguageModel } from "../nn/language_model.ts";
-import { CheckpointError } from "../util/errors.ts";
-import { sameShape, shapeText } from "../util/shapes.ts";
+import { matchTensors } from "./checkpoint/match.ts";
+import { safetensorsHeader, type TensorEntry } from "./checkpoint/safetensors.ts";
 import type { Engine } from "./engine.ts";
 import { syncFolder } from "./run_directory.ts";
-import { layOut, readTensorFile, type StoredTensor } from "./safetensors.ts";
 
 export const WEIGHTS_FILE = "model.safetensors";
 
-const shapeOf = (param: { axes: readonly { size: number }[] }) => param.axes.map((a) => a.size);
+const parametersOf = (model: LanguageModel) =>
+  model.parameters().map(({ path, axes, count }) => {
+    const shape = axes.map(({ size }) => size);
+    return { name: path, shape, dtype: "F32" as const, bytes: count * 4 };
+  });
 
 /** The library writes the tensors straight from its buffers. */
 export function saveWeights(
@@ -30,14 +33,17 @@ export function saveWeights(
   path: string,
   metadata: Readonly<Record<string, string>>,
 ): void {
-  const params = model.parameters().map((p) => ({ name: p.path, shape: shapeOf(p) }));
-  const layout = layOut(params, { format: "pt", ...metadata });
+  const params = parametersOf(model);
+  const header = safetensorsHeader(params, { format: "pt", ...metadata });
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, "w");
   try {
-    for (let at = 0; at < layout.header.length; ) at += writeSync(file, layout.header, at);
-    for (const { name, offset, bytes } of layout.tensors)
+    for (let at = 0; at < header.length; ) at += writeSync(file, header, at);
+    let offset = header.length;
+    for (const { name, bytes } of params) {
       engine.state(`param/${name}`).saveTo(temporary, offset, 0, bytes);
+      offset += bytes;
+    }
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -74,27 +80,10 @@ export function newestWeights(directory: string): string | null {
 }
 
 /** The tensors of a file by parameter; throws CheckpointError where the file does not hold just this model's parameters. */
-export function matchedWeights(
+export const matchedWeights = (
   model: LanguageModel,
   path: string,
-): ReadonlyMap<string, StoredTensor> {
-  const stored = readTensorFile(path);
-  const params = model.parameters();
-  const wanted = new Set(params.map((param) => param.path));
-  const extra = [...stored.keys()].filter((name) => !wanted.has(name));
-  if (extra.length > 0)
-    throw new CheckpointError(`${path}: holds ${extra.join(", ")}, which the model does not have`);
-  for (const param of params) {
-    const tensor = stored.get(param.path);
-    const shape = shapeOf(param);
-    if (tensor === undefined) throw new CheckpointError(`${path}: ${param.path} is missing`);
-    if (!sameShape(tensor.shape, shape))
-      throw new CheckpointError(
-        `${path}: ${param.path} has shape ${shapeText(tensor.shape)}, expected ${shapeText(shape)}`,
-      );
-  }
-  return stored;
-}
+): ReadonlyMap<string, TensorEntry> => matchTensors(path, parametersOf(model));
 
 export function loadWeights(engine: Engine, model: LanguageModel, path: string): void {
   for (const [name, { offset, bytes }] of matchedWeights(model, path))

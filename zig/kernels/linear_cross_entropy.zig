@@ -24,9 +24,14 @@ fn check(ins: *const abi.Instruction) callconv(.c) rows.Problem {
 }
 
 fn scratch(ins: *const abi.Instruction) callconv(.c) u64 {
-    const loss = Loss.of(ins);
-    const p = loss.logits_product(0, loss.chunk);
-    return gemm.scratch_bytes(&p);
+    const l = Loss.of(ins);
+    var most: u64 = 0;
+    // The last chunk may be smaller, and is cut into tiles differently.
+    for ([_]usize{ l.chunk, l.m % @max(1, l.chunk) }) |count| {
+        const p = l.logits_product(0, count);
+        most = @max(most, gemm.scratch_bytes(&p));
+    }
+    return most;
 }
 
 fn run(t: *kernel.Thread, ins: *const abi.Instruction) callconv(.c) void {
