@@ -22,6 +22,7 @@ export { Module } from "./nn/module.ts";
 export { Norm, type NormOptions } from "./nn/norm.ts";
 export { Param } from "./nn/param.ts";
 export { positionsOf } from "./nn/positions.ts";
+export { type Sequence, wholeRows } from "./nn/sequence.ts";
 export type { Rules } from "./nn/sharding.ts";
 export { type Operand, Tensor } from "./nn/tensor.ts";
 export { type TokenLoss, tokenLoss } from "./nn/token_loss.ts";

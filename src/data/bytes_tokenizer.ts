@@ -1,11 +1,20 @@
 /** @file The tokenizer without a vocabulary: every byte of UTF-8 is a token. */
 import type { Tokenizer, Tokens } from "./tokenizer.ts";
 
+const hex = (id: number): string => `<0x${id.toString(16).toUpperCase().padStart(2, "0")}>`;
+
 export const bytesTokenizer: Tokenizer = {
   name: "bytes",
   vocabSize: 256,
-  encode: (text: string): Tokens => new TextEncoder().encode(text),
-  decode: (ids: Iterable<number>): string => new TextDecoder().decode(Uint8Array.from(ids)),
+  fingerprint: new Bun.CryptoHasher("sha256").update("theseus bytes 1").digest("hex"),
+  special: { bos: undefined, eos: undefined, pad: undefined },
+  idOf(token) {
+    const bytes = new TextEncoder().encode(token);
+    return bytes.length === 1 ? bytes[0] : undefined;
+  },
+  encode: (text): Tokens => (typeof text === "string" ? new TextEncoder().encode(text) : text),
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  show: (id) => (id >= 0x20 && id < 0x7f ? String.fromCharCode(id) : hex(id)),
   stream() {
     const decoder = new TextDecoder();
     return {
@@ -14,4 +23,5 @@ export const bytesTokenizer: Tokenizer = {
     };
   },
   byteCount: (ids) => ids.length,
+  files: () => ({}),
 };

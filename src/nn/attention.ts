@@ -7,6 +7,7 @@ import { type Axis, axis } from "./axis.ts";
 import type { Init } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
+import type { Sequence } from "./sequence.ts";
 import type { Rules } from "./sharding.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -65,8 +66,7 @@ export class Attention extends Module {
     this.proj = this.child("proj", () => new Linear(joined, width, residual));
   }
 
-  /** `positions`: i32 [batch, seq], used by rotary positions. */
-  override forward(x: Tensor, positions: Tensor): Tensor {
+  override forward(x: Tensor, { positions, documents }: Sequence): Tensor {
     const { trace } = x;
     const dim = this.headDim.size;
     const packed = this.qkv.call(x);
@@ -82,12 +82,9 @@ export class Attention extends Module {
     const q = rotate(part(0, this.heads));
     const k = rotate(part(this.heads.size, this.kvHeads));
     const v = part(this.heads.size + this.kvHeads.size, this.kvHeads);
-    const out = attention(trace.b, q.id, k.id, v.id, {
-      causal: true,
-      window: 0,
-      scale: 1 / Math.sqrt(dim),
-      compute: trace.compute,
-    });
+    const scale = 1 / Math.sqrt(dim);
+    const options = { causal: true, window: 0, scale, compute: trace.compute };
+    const out = attention(trace.b, q.id, k.id, v.id, options, documents?.id);
     const joined = new Tensor(trace, out, q.axes).merge(["head", "head_dim"], "n_attn");
     return this.proj.call(joined);
   }

@@ -2,6 +2,7 @@
 import type { Graph } from "../../src/ir/graph.ts";
 import type { Gpt } from "../../src/models/gpt/gpt.ts";
 import { axis } from "../../src/nn/axis.ts";
+import type { Sequence } from "../../src/nn/sequence.ts";
 import type { Tensor } from "../../src/nn/tensor.ts";
 import { type Precision, Trace } from "../../src/nn/trace.ts";
 import { Builder } from "../../src/ops/builder.ts";
@@ -17,8 +18,8 @@ export function activationGraph(
   const ids = trace.input("tokens", [axis("batch", batch.rows), axis("seq", batch.length)], "i32");
   for (const block of model.blocks) {
     const forward = block.forward.bind(block);
-    block.forward = (x: Tensor, positions: Tensor): Tensor => {
-      const y = forward(x, positions);
+    block.forward = (x: Tensor, sequence: Sequence): Tensor => {
+      const y = forward(x, sequence);
       b.output(block.path, y.id);
       return y;
     };

@@ -5,13 +5,14 @@ import { Dropout, type DropoutOptions } from "../../nn/dropout.ts";
 import { Mlp, type MlpOptions } from "../../nn/mlp.ts";
 import { Module } from "../../nn/module.ts";
 import { Norm, type NormOptions } from "../../nn/norm.ts";
+import type { Sequence } from "../../nn/sequence.ts";
 import type { Tensor } from "../../nn/tensor.ts";
 
 export type BlockOptions = AttentionOptions & MlpOptions & NormOptions & DropoutOptions;
 
-/** What mixes positions in a block: reads and writes [batch, seq, width]; `positions` is i32 [batch, seq]. */
+/** What mixes positions in a block: reads and writes [batch, seq, width]. */
 export interface Mixer extends Module {
-  forward(x: Tensor, positions: Tensor): Tensor;
+  forward(x: Tensor, sequence: Sequence): Tensor;
 }
 
 /** Parts that a variant of the family exchanges. */
@@ -39,8 +40,8 @@ export class Block extends Module {
     this.mlpDrop = this.child("mlp_drop", () => new Dropout(options));
   }
 
-  override forward(x: Tensor, positions: Tensor): Tensor {
-    const attended = this.attn.call(this.attnNorm.call(x), positions);
+  override forward(x: Tensor, sequence: Sequence): Tensor {
+    const attended = this.attn.call(this.attnNorm.call(x), sequence);
     const middle = x.add(this.attnDrop.call(attended));
     const fed = this.mlp.call(this.mlpNorm.call(middle));
     return middle.add(this.mlpDrop.call(fed));

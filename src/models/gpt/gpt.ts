@@ -12,7 +12,7 @@ import type { LanguageModel } from "../../nn/language_model.ts";
 import { Module } from "../../nn/module.ts";
 import { Norm } from "../../nn/norm.ts";
 import type { Param } from "../../nn/param.ts";
-import { positionsOf } from "../../nn/positions.ts";
+import { type Sequence, wholeRows } from "../../nn/sequence.ts";
 import type { Tensor } from "../../nn/tensor.ts";
 import { type TokenLoss, tokenLoss } from "../../nn/token_loss.ts";
 import { Block, type BlockOptions, type BlockParts } from "./block.ts";
@@ -87,22 +87,27 @@ export class Gpt extends Module implements LanguageModel {
   }
 
   /** Final hidden states [batch, seq, n_embd] of token ids [batch, seq]. */
-  override forward(ids: Tensor): Tensor {
+  override forward(ids: Tensor, given?: Sequence): Tensor {
     const seq = ids.axis("seq");
     if (seq.size > this.options.blockSize)
       this.fail(`${seq.size} tokens do not fit block_size ${this.options.blockSize}`);
-    const { trace } = ids;
-    const positions = positionsOf(ids);
+    const sequence = given ?? wholeRows(ids);
     let x = this.wte.call(ids);
-    if (this.wpe !== undefined) x = x.add(trace.param(this.wpe.weight).slice("position", 0, seq));
+    if (this.wpe !== undefined) x = x.add(this.learnedPositions(this.wpe, ids, given));
     x = this.drop.call(x);
-    for (const block of this.blocks) x = block.call(x, positions);
+    for (const block of this.blocks) x = block.call(x, sequence);
     return this.norm.call(x);
   }
 
+  /** Rows that are one document each read the first entries of the table as they stand. */
+  private learnedPositions(table: Embedding, ids: Tensor, given?: Sequence): Tensor {
+    if (given !== undefined) return table.call(given.positions);
+    return ids.trace.param(table.weight).slice("position", 0, ids.axis("seq"));
+  }
+
   /** Summed loss of predicting `targets` (i32, -1 = masked). */
-  loss(ids: Tensor, targets: Tensor): TokenLoss {
-    const hidden = this.forward(ids);
+  loss(ids: Tensor, targets: Tensor, sequence?: Sequence): TokenLoss {
+    const hidden = this.forward(ids, sequence);
     return ids.trace.b.within("loss", () => tokenLoss(hidden, this.head, targets));
   }
 
