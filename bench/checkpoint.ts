@@ -2,17 +2,13 @@
  * @file What checkpoints cost: training that saves every few steps against training that never does, and the speed of a save
  * against plain sequential writes of the same bytes. Prints one line of JSON.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { constants, mkdtempSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Field } from "../src/config/field.ts";
-import {
-  commitCheckpoint,
-  contentBytes,
-  type TensorSource,
-} from "../src/train/checkpoint/commit.ts";
+import { commitCheckpoint, contentBytes } from "../src/train/checkpoint/commit.ts";
 import { realFiles } from "../src/train/checkpoint/files.ts";
 import { WINDOW_BYTES } from "../src/train/checkpoint/hash.ts";
 import {
@@ -22,6 +18,7 @@ import {
   validationFields,
 } from "../src/train/fields.ts";
 import { runTraining } from "../src/train/run.ts";
+import { savedStates, stateLayouts } from "../src/train/saved_states.ts";
 import { SIZES, type SizeName, sizeConfig } from "./sizes.ts";
 
 const { values } = parseArgs({
@@ -81,27 +78,17 @@ const median = (xs: readonly number[]): number =>
   [...xs].sort((a, b) => a - b)[xs.length >> 1] ?? 0;
 const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
 
-/** The tensors of a checkpoint of this size: one pattern for all, every byte of which is read and hashed. */
-function tensors(kinds: readonly string[]): TensorSource[] {
-  const pattern = crypto.getRandomValues(new Uint8Array(1 << 16));
-  const read = (_: number, target: Uint8Array): void => {
-    for (let at = 0; at < target.length; at += pattern.length)
-      target.set(pattern.subarray(0, Math.min(pattern.length, target.length - at)), at);
-  };
-  return job
-    .model(config)
-    .parameters()
-    .flatMap(({ path, axes, count }) =>
-      kinds.map((kind) => ({
-        ...{ name: `${kind}${path}`, dtype: "F32" as const, shape: axes.map((a) => a.size) },
-        ...{ bytes: 4 * count, read },
-      })),
-    );
-}
-
+/** A checkpoint of this size: one pattern for all, every byte of which is hashed and written. */
+const pattern = new Uint8Array(WINDOW_BYTES);
+for (let at = 0; at < pattern.length; at += 1 << 16)
+  crypto.getRandomValues(pattern.subarray(at, at + (1 << 16)));
 const contents = {
-  tensors: { model: tensors([""]), optimizer: tensors(["adam_m/", "adam_v/"]) },
-  texts: {},
+  files: Object.fromEntries(
+    [...stateLayouts(savedStates(job.model(config)))].map(([name, layout]) => [
+      name,
+      { bytes: layout.bytes, window: (_: number, length: number) => pattern.subarray(0, length) },
+    ]),
+  ),
   manifest: {
     ...{ program_version: "bench", tokens: 0, run_id: "bench", permanent: false },
     ...{ state: {}, config_hash: "", parent: null },
@@ -119,21 +106,17 @@ async function saveSeconds(step: number): Promise<number> {
   return seconds;
 }
 
-/** The same bytes into one file, in blocks of the same size, and one fsync. */
-async function plainSeconds(): Promise<number> {
-  const block = crypto.getRandomValues(new Uint8Array(1 << 16));
-  const window = new Uint8Array(WINDOW_BYTES);
-  for (let at = 0; at < window.length; at += block.length)
-    window.set(block.subarray(0, Math.min(block.length, window.length - at)), at);
+/** The same bytes into one file, in blocks of the same size, and one fsync; `flags` as of open(2). */
+async function plainSeconds(flags: number): Promise<number> {
+  const { O_WRONLY, O_CREAT } = constants;
   const began = performance.now();
-  const file = await open(join(root, "plain"), "w");
-  for (let at = 0; at < bytes; at += window.length)
-    await file.write(window, 0, Math.min(window.length, bytes - at));
+  const file = await open(join(root, "plain"), O_WRONLY | O_CREAT | flags);
+  for (let at = 0; at < bytes; at += WINDOW_BYTES) await file.write(pattern);
   await file.sync();
   await file.close();
   const seconds = (performance.now() - began) / 1e3;
   await realFiles.remove(join(root, "plain"));
-  return seconds;
+  return (seconds * bytes) / (Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES);
 }
 
 try {
@@ -141,13 +124,15 @@ try {
   const saving: number[] = [];
   const saves: number[] = [];
   const plain: number[] = [];
+  const direct: number[] = [];
   // In turn, so that what else the machine does falls on both.
   for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
     never.push(...(await stepSeconds("never", 0)));
     saving.push(...(await stepSeconds("saving", every)));
     await realFiles.makeFolder(root);
     saves.push(await saveSeconds(repeat + 1));
-    plain.push(await plainSeconds());
+    plain.push(await plainSeconds(0));
+    direct.push(await plainSeconds(constants.O_DIRECT));
   }
   console.log(
     JSON.stringify({
@@ -161,7 +146,9 @@ try {
       slowest_over_median_never_saving: rounded(Math.max(...never) / median(never), 2),
       save_mib_per_s: rounded(bytes / 2 ** 20 / median(saves), 1),
       plain_mib_per_s: rounded(bytes / 2 ** 20 / median(plain), 1),
+      direct_mib_per_s: rounded(bytes / 2 ** 20 / median(direct), 1),
       of_plain_speed: rounded(median(plain) / median(saves)),
+      of_direct_speed: rounded(median(direct) / median(saves)),
     }),
   );
 } finally {

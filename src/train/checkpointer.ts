@@ -5,21 +5,21 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LanguageModel } from "../nn/language_model.ts";
-import type { DeviceBuffer } from "../runtime/index.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { VERSION } from "../util/version.ts";
-import { commitCheckpoint, stepFolder, type TensorSource } from "./checkpoint/commit.ts";
+import { commitCheckpoint, stepFolder } from "./checkpoint/commit.ts";
 import { faultyFiles } from "./checkpoint/faults.ts";
 import { type Files, realFiles, replaceText } from "./checkpoint/files.ts";
+import { bytesImage, CopiedImage, type FileImage, LiveImage } from "./checkpoint/image.ts";
 import type { Manifest } from "./checkpoint/manifest.ts";
-import { matchTensors } from "./checkpoint/match.ts";
 import { pendingRequest, withdrawRequest } from "./checkpoint/request.ts";
 import { newestVerified, removeTemporary, type Verified } from "./checkpoint/restore.ts";
 import { applyRetention } from "./checkpoint/retention.ts";
 import type { Engine } from "./engine.ts";
 import { checkpointFields } from "./fields.ts";
 import type { RunFolder } from "./run_folder.ts";
+import { loadStates, type SavedState, savedStates, stateLayouts } from "./saved_states.ts";
 
 /** Where a run stands: everything besides the tensors. Data position and random numbers are functions of the step. */
 export interface RunState {
@@ -42,14 +42,6 @@ export interface CheckpointRule {
   readonly permanentEvery: number;
 }
 
-/** A state of the engine that belongs into a checkpoint: its buffer's name, and its name and shape in the file. */
-export interface SavedState {
-  readonly file: "model" | "optimizer";
-  readonly state: string;
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
 export interface CheckpointerParts {
   readonly engine: Engine;
   readonly states: readonly SavedState[];
@@ -70,30 +62,6 @@ const filesFor = (): Files => {
 
 export const checkpointRoot = (directory: string): string => join(directory, "checkpoints");
 
-/** Puts the tensors of a verified checkpoint into the engine's states. */
-export function loadStates(engine: Engine, states: readonly SavedState[], folder: string): void {
-  for (const file of new Set(states.map((state) => state.file))) {
-    const path = `${folder}/${file}.safetensors`;
-    const wanted = states.filter((state) => state.file === file);
-    const tensors = matchTensors(path, wanted);
-    const stateOf = new Map(wanted.map(({ name, state }) => [name, state]));
-    for (const [name, { offset, bytes }] of tensors)
-      engine.state(stateOf.get(name) ?? "").loadFrom(path, offset, 0, bytes);
-  }
-}
-
-/** The states of a language model's training that a checkpoint holds. */
-export function savedStates(model: LanguageModel): SavedState[] {
-  return model.parameters().flatMap(({ path, axes }): SavedState[] => {
-    const shape = axes.map(({ size }) => size);
-    const moment = (kind: string): SavedState => ({
-      ...{ file: "optimizer", state: `${kind}/${path}`, name: `${kind}/${path}`, shape },
-    });
-    const weight: SavedState = { file: "model", state: `param/${path}`, name: path, shape };
-    return [weight, moment("adam_m"), moment("adam_v")];
-  });
-}
-
 export function checkpointerOf(engine: Engine, model: LanguageModel, run: RunFolder): Checkpointer {
   const { directory, runId, resolvedText, config, status } = run;
   return new Checkpointer({
@@ -111,7 +79,7 @@ export class Checkpointer {
   private readonly files = filesFor();
   private readonly parts: CheckpointerParts;
   private readonly root: string;
-  private readonly copies = new Map<string, DeviceBuffer>();
+  private readonly images: Readonly<Record<string, CopiedImage | LiveImage>>;
   private writing: Promise<void> = Promise.resolve();
   private restoredFrom: string | null = null;
   private savedStep = -1;
@@ -124,17 +92,28 @@ export class Checkpointer {
     this.parts = parts;
     this.root = checkpointRoot(parts.directory);
     mkdirSync(this.root, { recursive: true });
-    if (!parts.copies) return;
-    // From the start, so that a run that does not fit ends before its first step.
-    for (const { state } of parts.states)
-      this.copies.set(state, parts.engine.device.alloc(parts.engine.state(state).bytes));
+    const { engine } = parts;
+    const images: Record<string, CopiedImage | LiveImage> = {};
+    for (const [name, layout] of stateLayouts(parts.states)) {
+      const live = {
+        ...layout,
+        parts: layout.parts.map(({ tensor, offset }) => ({
+          tensor: { ...tensor, buffer: engine.state(tensor.state) },
+          offset,
+        })),
+      };
+      // Copies are there from the start, so that a run that does not fit ends before its first step.
+      images[name] = parts.copies
+        ? new CopiedImage(live, engine.device.alloc(layout.bytes))
+        : new LiveImage(live);
+    }
+    this.images = images;
   }
 
   /** Waits for the save that is being written and gives the copies' memory back. */
   async close(): Promise<void> {
     await this.writing;
-    for (const copy of this.copies.values()) copy.free();
-    this.copies.clear();
+    for (const image of Object.values(this.images)) if (image instanceof CopiedImage) image.free();
   }
 
   /** Loads the newest checkpoint that verifies into the engine; null when the run has none yet. */
@@ -181,8 +160,8 @@ export class Checkpointer {
   async save(state: RunState): Promise<void> {
     await this.writing;
     if (state.step === this.savedStep) return;
-    for (const [name, copy] of this.copies)
-      copy.copyFrom(this.parts.engine.state(name), 0, 0, copy.bytes);
+    for (const image of Object.values(this.images))
+      if (image instanceof CopiedImage) image.capture();
     this.savedStep = state.step;
     const { request } = this;
     this.request = null;
@@ -200,19 +179,11 @@ export class Checkpointer {
       });
   }
 
-  private sources(file: SavedState["file"]): TensorSource[] {
-    return this.parts.states
-      .filter((each) => each.file === file)
-      .map(({ state, name, shape }) => {
-        const copy = this.copies.get(state) ?? this.parts.engine.state(state);
-        return {
-          name,
-          dtype: "F32" as const,
-          shape,
-          bytes: copy.bytes,
-          read: (offset: number, target: Uint8Array) => copy.read(target, offset),
-        };
-      });
+  private contents(): Readonly<Record<string, FileImage>> {
+    const texts = Object.entries(this.parts.texts).map(([name, text]) => {
+      return [name, bytesImage(new TextEncoder().encode(text))] as const;
+    });
+    return { ...this.images, ...Object.fromEntries(texts) };
   }
 
   private manifest(state: RunState): Omit<Manifest, "format_version" | "files"> {
@@ -233,8 +204,7 @@ export class Checkpointer {
     const began = performance.now();
     await this.guarded(state.step, more, async () => {
       const name = await commitCheckpoint(this.files, this.root, {
-        tensors: { model: this.sources("model"), optimizer: this.sources("optimizer") },
-        texts: this.parts.texts,
+        files: this.contents(),
         manifest: this.manifest(state),
       });
       const seconds = (performance.now() - began) / 1e3;

@@ -5,6 +5,7 @@ import type { CpuTarget, Plan } from "../passes/index.ts";
 import { DeviceError } from "../util/errors.ts";
 import { checkpointFields } from "./fields.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
+import { imageBytes, savedStates } from "./saved_states.ts";
 
 export interface StateMemory {
   readonly name: string;
@@ -30,14 +31,9 @@ export interface MemoryReport {
 export const SLOTS = 2;
 const CHECKPOINT_COPY = "checkpoint copy";
 
-/**
- * Bytes of the copies from which checkpoints are written while training goes on; none where a run saves only at its end.
- * A weight and both averages are kept: three f32 numbers a parameter.
- */
+/** Bytes of the copies from which checkpoints are written; none where a run saves only at its end. */
 export const checkpointCopyBytes = (model: LanguageModel, config: Config): number =>
-  config.get(checkpointFields.interval) === 0
-    ? 0
-    : model.parameters().reduce((sum, { count }) => sum + 3 * 4 * count, 0);
+  config.get(checkpointFields.interval) === 0 ? 0 : imageBytes(savedStates(model));
 
 /** `copyBytes`: of `checkpointCopyBytes`, where the programs are a run's. */
 export function memoryReport(programs: Programs, target: CpuTarget, copyBytes = 0): MemoryReport {

@@ -10,13 +10,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type CheckpointContents,
-  commitCheckpoint,
-  type TensorSource,
-} from "../../src/train/checkpoint/commit.ts";
+import { type CheckpointContents, commitCheckpoint } from "../../src/train/checkpoint/commit.ts";
 import { faultyFiles } from "../../src/train/checkpoint/faults.ts";
 import { type Files, realFiles } from "../../src/train/checkpoint/files.ts";
+import { bytesImage, type FileImage, tensorLayout } from "../../src/train/checkpoint/image.ts";
 import {
   listCheckpoints,
   newestVerified,
@@ -27,26 +24,28 @@ import { applyRetention } from "../../src/train/checkpoint/retention.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 import { CheckpointError } from "../../src/util/errors.ts";
 
-const source = (name: string, values: Float32Array): TensorSource => {
-  const bytes = new Uint8Array(values.buffer);
-  return {
-    name,
-    dtype: "F32",
-    shape: [values.length],
-    bytes: bytes.length,
-    read: (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
-  };
+const tensors = (values: Readonly<Record<string, Float32Array>>): FileImage => {
+  const { header, parts, bytes } = tensorLayout(
+    Object.entries(values).map(([name, data]) => {
+      const shape = [data.length];
+      return { name, dtype: "F32" as const, shape, bytes: data.byteLength, data };
+    }),
+  );
+  const file = new Uint8Array(bytes);
+  file.set(header);
+  for (const { tensor, offset } of parts) file.set(new Uint8Array(tensor.data.buffer), offset);
+  return bytesImage(file);
 };
 
 const contents = (step: number, runId = "r1", permanent = false): CheckpointContents => ({
-  tensors: {
-    model: [
-      source("a", new Float32Array(5).fill(step)),
-      source("b", new Float32Array(70_000).fill(step + 0.5)),
-    ],
-    optimizer: [source("m", new Float32Array(3).fill(-step))],
+  files: {
+    "model.safetensors": tensors({
+      a: new Float32Array(5).fill(step),
+      b: new Float32Array(70_000).fill(step + 0.5),
+    }),
+    "optimizer.safetensors": tensors({ m: new Float32Array(3).fill(-step) }),
+    "config.yaml": bytesImage(new TextEncoder().encode("x: 1\n")),
   },
-  texts: { "config.yaml": "x: 1\n" },
   manifest: {
     program_version: "0",
     step,
@@ -119,9 +118,7 @@ describe("commit", () => {
       const large = Float32Array.from({ length: 9_000_001 }, (_, i) => i % 8191);
       const wide = {
         ...contents(3),
-        tensors: {
-          model: [source("a", large.slice(0, 7)), source("b", large), source("c", large)],
-        },
+        files: { "model.safetensors": tensors({ a: large.slice(0, 7), b: large, c: large }) },
       };
       await commitCheckpoint(realFiles, root, wide);
       const path = `${root}/step-000003/model.safetensors`;
@@ -143,7 +140,7 @@ describe("commit", () => {
     inFolder(async (root) => {
       const full: Files = { ...realFiles, freeBytes: async () => 1000 };
       const failure = commitCheckpoint(full, root, contents(1));
-      expect(failure).rejects.toThrow(/takes 280032 bytes, .* has 1000 free/);
+      expect(failure).rejects.toThrow(/takes 280293 bytes, .* has 1000 free/);
       await failure.catch(silent);
       expect(readdirSync(root)).toEqual([]);
     }));

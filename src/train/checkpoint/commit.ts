@@ -5,132 +5,67 @@
 import { CheckpointError } from "../../util/errors.ts";
 import { type Files, type OpenFile, replaceText } from "./files.ts";
 import { WINDOW_BYTES, WindowHash } from "./hash.ts";
+import { bytesImage, type FileImage } from "./image.ts";
 import { FORMAT_VERSION, type Manifest, type ManifestFile, manifestText } from "./manifest.ts";
-import { type SafetensorsDtype, safetensorsHeader } from "./safetensors.ts";
-
-/** A tensor whose bytes are copied out window by window while training goes on (from a snapshot, not live). */
-export interface TensorSource {
-  readonly name: string;
-  readonly dtype: SafetensorsDtype;
-  readonly shape: readonly number[];
-  readonly bytes: number;
-  read(offset: number, target: Uint8Array): void;
-}
 
 export interface CheckpointContents {
-  /** File name without `.safetensors` to its tensors: `model`, `optimizer`. */
-  readonly tensors: Readonly<Record<string, readonly TensorSource[]>>;
-  /** Small files by name: config.yaml, tokenizer.json ... */
-  readonly texts: Readonly<Record<string, string>>;
+  /** By name: model.safetensors, config.yaml, tokenizer.json ... The manifest is written last and is none of them. */
+  readonly files: Readonly<Record<string, FileImage>>;
   readonly manifest: Omit<Manifest, "format_version" | "files">;
 }
 
 export const stepFolder = (step: number): string => `step-${String(step).padStart(6, "0")}`;
 
-/** Bytes that a checkpoint of these contents takes, without the small files. */
-export const contentBytes = (contents: Pick<CheckpointContents, "tensors">): number =>
-  Object.values(contents.tensors)
-    .flat()
-    .reduce((sum, tensor) => sum + tensor.bytes, 0);
+/** Bytes that a checkpoint of these contents takes, without the manifest. */
+export const contentBytes = (contents: Pick<CheckpointContents, "files">): number =>
+  Object.values(contents.files).reduce((sum, image) => sum + image.bytes, 0);
 
-/** Collects a file's bytes in windows: while one is being written the next one is filled and hashed. */
-class HashedFile {
-  private readonly hash = new WindowHash();
-  private readonly file: OpenFile;
-  private window = new Uint8Array(WINDOW_BYTES);
-  private spare: Uint8Array<ArrayBuffer> | undefined;
-  private filled = 0;
-  private bytes = 0;
-  private writing: Promise<void> = Promise.resolve();
-
-  constructor(file: OpenFile) {
-    this.file = file;
-  }
-
-  /** Appends `bytes` bytes; `read` puts those from `offset` on into `target`. */
-  async append(bytes: number, read: (offset: number, target: Uint8Array) => void): Promise<void> {
-    for (let at = 0; at < bytes; ) {
-      const take = Math.min(WINDOW_BYTES - this.filled, bytes - at);
-      read(at, this.window.subarray(this.filled, this.filled + take));
-      this.filled += take;
-      at += take;
-      if (this.filled === WINDOW_BYTES) await this.flush();
+/** While a window is being written the next one is read and hashed. */
+async function writeWindows(file: OpenFile, image: FileImage): Promise<string> {
+  const hash = new WindowHash();
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for (let at = 0; at < image.bytes; at += WINDOW_BYTES) {
+      const window = image.window(at, Math.min(WINDOW_BYTES, image.bytes - at));
+      hash.update(window);
+      await writing;
+      writing = file.write(window);
+      // It is awaited, but later: until then its failure is nobody's fault.
+      writing.catch(() => undefined);
     }
+    await writing;
+    await file.sync();
+  } finally {
+    await writing.catch(() => undefined);
   }
-
-  write(data: Uint8Array): Promise<void> {
-    return this.append(data.length, (offset, target) =>
-      target.set(data.subarray(offset, offset + target.length)),
-    );
-  }
-
-  async finish(name: string): Promise<ManifestFile> {
-    await this.flush();
-    await this.writing;
-    await this.file.sync();
-    return { name, bytes: this.bytes, hash: this.hash.digest() };
-  }
-
-  /** Waits for a write in flight, whatever comes of it. */
-  async settle(): Promise<void> {
-    await this.writing.catch(() => undefined);
-  }
-
-  private async flush(): Promise<void> {
-    if (this.filled === 0) return;
-    const full = this.window.subarray(0, this.filled);
-    this.hash.update(full);
-    await this.writing;
-    this.bytes += full.length;
-    this.writing = this.file.write(full);
-    // It is awaited, but later: until then its failure is nobody's fault.
-    this.writing.catch(() => undefined);
-    [this.window, this.spare] = [this.spare ?? new Uint8Array(WINDOW_BYTES), this.window];
-    this.filled = 0;
-  }
+  return hash.digest();
 }
 
 async function writeFile(
   files: Files,
-  path: string,
+  folder: string,
   name: string,
-  body: (out: HashedFile) => Promise<void>,
+  image: FileImage,
 ): Promise<ManifestFile> {
-  const file = await files.create(`${path}/${name}`);
-  const out = new HashedFile(file);
+  const file = await files.create(`${folder}/${name}`);
   try {
-    await body(out);
-    return await out.finish(name);
+    return { name, bytes: image.bytes, hash: await writeWindows(file, image) };
   } finally {
-    await out.settle();
     await file.close();
   }
 }
 
-async function writeTensors(out: HashedFile, tensors: readonly TensorSource[]): Promise<void> {
-  await out.write(safetensorsHeader(tensors, { format: "pt" }));
-  for (const tensor of tensors)
-    await out.append(tensor.bytes, (offset, target) => tensor.read(offset, target));
-}
-
 async function fill(files: Files, folder: string, contents: CheckpointContents): Promise<void> {
   const written: ManifestFile[] = [];
-  for (const [name, tensors] of Object.entries(contents.tensors))
-    written.push(
-      await writeFile(files, folder, `${name}.safetensors`, (out) => writeTensors(out, tensors)),
-    );
-  for (const [name, text] of Object.entries(contents.texts))
-    written.push(
-      await writeFile(files, folder, name, (out) => out.write(new TextEncoder().encode(text))),
-    );
+  for (const [name, image] of Object.entries(contents.files))
+    written.push(await writeFile(files, folder, name, image));
   const manifest: Manifest = {
     format_version: FORMAT_VERSION,
     ...contents.manifest,
     files: written,
   };
-  await writeFile(files, folder, "manifest.json", (out) =>
-    out.write(new TextEncoder().encode(manifestText(manifest))),
-  );
+  const text = bytesImage(new TextEncoder().encode(manifestText(manifest)));
+  await writeFile(files, folder, "manifest.json", text);
   await files.syncFolder(folder);
 }
 

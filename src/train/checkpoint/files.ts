@@ -3,7 +3,16 @@
  * fsync or rename. Writes run on Bun's I/O threads: training goes on meanwhile.
  */
 import { constants } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  statfs,
+} from "node:fs/promises";
 
 export interface OpenFile {
   /** Writes all of `bytes`, also where the system writes less at a time. */
@@ -27,20 +36,69 @@ export interface Files {
   freeBytes(path: string): Promise<number>;
 }
 
+/** Direct writes need whole blocks, in the file as in memory. */
+const BLOCK_BYTES = 4096;
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const left = bytes.length - done;
+    const { bytesWritten } = await file.write(bytes, done, left, position + done);
+    if (bytesWritten === 0) throw new Error("the system wrote nothing");
+    done += bytesWritten;
+  }
+}
+
+/**
+ * A file that is written once from start to end. Large blocks bypass the page cache where the system allows it: that is several
+ * times faster, takes next to no processor time from the training, and leaves its memory alone.
+ */
+class WrittenFile implements OpenFile {
+  private readonly plain: FileHandle;
+  private direct: FileHandle | undefined;
+  private position = 0;
+
+  constructor(plain: FileHandle, direct: FileHandle | undefined) {
+    this.plain = plain;
+    this.direct = direct;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const blocks = await this.writeBlocks(bytes);
+    await writeAll(this.plain, bytes.subarray(blocks), this.position);
+    this.position += bytes.length - blocks;
+  }
+
+  sync(): Promise<void> {
+    return this.plain.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.direct?.close();
+    await this.plain.close();
+  }
+
+  /** Writes what can go directly and returns its length; from the first refusal on nothing does. */
+  private async writeBlocks(bytes: Uint8Array): Promise<number> {
+    const length = Math.floor(bytes.length / BLOCK_BYTES) * BLOCK_BYTES;
+    if (this.direct === undefined || length === 0 || this.position % BLOCK_BYTES !== 0) return 0;
+    try {
+      await writeAll(this.direct, bytes.subarray(0, length), this.position);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
+      await this.direct.close();
+      this.direct = undefined;
+      return 0;
+    }
+    this.position += length;
+    return length;
+  }
+}
+
 async function create(path: string): Promise<OpenFile> {
-  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);
-  return {
-    async write(bytes) {
-      let done = 0;
-      while (done < bytes.length) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
-        if (bytesWritten === 0) throw new Error(`${path}: the system wrote nothing`);
-        done += bytesWritten;
-      }
-    },
-    sync: () => handle.sync(),
-    close: () => handle.close(),
-  };
+  const { O_WRONLY, O_CREAT, O_EXCL, O_DIRECT } = constants;
+  const plain = await open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644);
+  const direct = await open(path, O_WRONLY | O_DIRECT).catch(() => undefined);
+  return new WrittenFile(plain, direct);
 }
 
 export const realFiles: Files = {
