@@ -60,6 +60,7 @@ export default command({
   examples: [
     "theseus configure gpt/pretrain run.yaml",
     "theseus configure gpt/pretrain run.yaml --from gpt/tiny-sotu training.steps=500",
+    "theseus configure gpt/pretrain run.yaml --chip h100 -n 8 request.time='12 hours'",
     "theseus configure gpt/pretrain -",
     "theseus configure gpt/pretrain --origins --from run.yaml training.steps=500",
   ],
@@ -68,6 +69,8 @@ export default command({
     job: { type: "positional", required: true, description: "a job's name (theseus jobs)" },
     out: { type: "positional", required: false, description: 'file to write; "-": stdout' },
     from: { type: "string", valueHint: "config", description: "start from this file or preset" },
+    chip: { type: "string", valueHint: "h100", description: "sets request.chip" },
+    chips: { type: "string", alias: "n", valueHint: "8", description: "sets request.chips" },
     force: { type: "boolean", description: "replace an existing file" },
     origins: { type: "boolean", description: "show each value and where it comes from instead" },
   },
@@ -77,7 +80,11 @@ export default command({
     const { name, doc } = jobNamed(args.job);
     const source =
       args.from === undefined ? { name: "", text: `job: ${name}\n` } : configSource(args.from);
-    const loaded = loadJob(source, overrides);
+    const wanted = [
+      ...(args.chip === undefined ? [] : [`request.chip=${JSON.stringify(args.chip)}`]),
+      ...(args.chips === undefined ? [] : [`request.chips=${args.chips}`]),
+    ];
+    const loaded = loadJob(source, [...wanted, ...overrides]);
     const { job, config } = loaded;
     if (job.name !== name)
       throw new UserError(`${args.from} configures ${job.name}, not ${name}`, { code: "config" });

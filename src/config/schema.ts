@@ -3,6 +3,7 @@
  * text (`integer >= 1`) serves error messages and the comments of written YAML.
  */
 import * as v from "valibot";
+import { parseDuration, parseMemory } from "./amounts.ts";
 import type { FieldSchema } from "./field.ts";
 import { parseInterval } from "./interval.ts";
 
@@ -54,6 +55,10 @@ export const bool = (): FieldSchema<boolean> =>
 export const string = (): FieldSchema<string> =>
   named("non-empty string", (x) => typeof x === "string" && x !== "");
 
+/** A text of a form that `expected` says in words. */
+export const matching = (form: RegExp, expected: string): FieldSchema<string> =>
+  named(expected, (x) => typeof x === "string" && form.test(x));
+
 export const enumOf = <const T extends readonly string[]>(values: T): FieldSchema<T[number]> =>
   named(values.join(" | "), (x) => typeof x === "string" && values.includes(x));
 
@@ -82,6 +87,14 @@ export const interval = (): FieldSchema<number | string> =>
     'steps, or a text like "10M tokens" or "15 minutes"',
     (x) => parseInterval(x) !== undefined,
   );
+
+/** `parseMemory` reads it. */
+export const memory = (): FieldSchema<string> =>
+  named('memory like "64 GiB"', (x) => parseMemory(x) !== undefined);
+
+/** `parseDuration` reads it. */
+export const duration = (): FieldSchema<string> =>
+  named('time like "12 hours" or "1-12:00:00"', (x) => parseDuration(x) !== undefined);
 
 /** What a schema accepts, in words: `integer >= 1`. */
 export function typeText(schema: FieldSchema<unknown>): string {

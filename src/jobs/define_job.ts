@@ -2,6 +2,7 @@
 import { type Configured, collect, type FieldsOf } from "../config/collect.ts";
 import type { Config } from "../config/config.ts";
 import { type Field, field } from "../config/field.ts";
+import { requestFields } from "../config/request_fields.ts";
 import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
 import { sample } from "../generate/sample.ts";
@@ -26,6 +27,7 @@ const TRAINING = [
   { config: checkpointFields },
   { config: samplingFields },
   { config: loggingFields },
+  { config: requestFields },
 ] as const;
 
 export interface JobDefinition<N extends string, R extends readonly Configured[]> {

@@ -3,31 +3,19 @@ import { writeFileSync } from "node:fs";
 import { checkAssignment } from "../config/load.ts";
 import { writeYaml } from "../config/write.ts";
 import type { Job } from "../train/job.ts";
-import { ConfigError, UserError } from "../util/errors.ts";
+import { UserError } from "../util/errors.ts";
 import type { LiveConfig } from "./live_config.ts";
 
-/** What the run should get when it is submitted. */
+/** What the run should get when it is submitted: `request:` of its configuration. */
 export interface Hardware {
   readonly chip?: string;
   readonly chips?: number;
-}
-
-function checkHardware({ chip, chips }: Hardware): void {
-  if (chip !== undefined && (typeof chip !== "string" || !/^[\w.-]+$/.test(chip)))
-    throw new ConfigError(`chip  expected a name like "h100", got ${JSON.stringify(chip)}`);
-  if (chips !== undefined && !(Number.isSafeInteger(chips) && chips >= 1))
-    throw new ConfigError(`chips  expected integer >= 1, got ${JSON.stringify(chips)}`);
-}
-
-/** A schema without a `request` group would refuse the keys, so they are told as a comment. */
-function hardwareComment({ chip, chips }: Hardware): string {
-  const words = [chips === undefined ? "" : `${chips} x`, chip ?? "(any chip)"];
-  const flags = [
-    chip === undefined ? "" : ` --chip ${chip}`,
-    chips === undefined ? "" : ` -n ${chips}`,
-  ];
-  const wanted = words.filter((word) => word !== "").join(" ");
-  return `\nwanted hardware: ${wanted} (theseus submit NAME THIS_FILE${flags.join("")})`;
+  readonly nodes?: number;
+  readonly cpus?: number;
+  /** A node: "64 GiB". */
+  readonly memory?: string;
+  /** "12 hours". */
+  readonly time?: string;
 }
 
 export function saveRunConfig(
@@ -36,17 +24,15 @@ export function saveRunConfig(
   settings: LiveConfig,
   hardware: Hardware,
 ): void {
-  checkHardware(hardware);
   let config = settings.toConfig();
-  const wanted = Object.entries(hardware).filter(([, value]) => value !== undefined);
-  let header = `${job.name}: ${job.doc}`;
-  if (wanted.every(([key]) => job.schema.fields.has(`request/${key}`))) {
-    for (const [key, value] of wanted) {
-      const field = job.schema.fields.get(`request/${key}`);
-      checkAssignment(job.schema, ["request", key], value, "save");
-      if (field !== undefined) config = config.with(new Map([[field, value]]));
-    }
-  } else header += hardwareComment(hardware);
+  for (const [key, value] of Object.entries(hardware)) {
+    if (value === undefined) continue;
+    const path = `request/${key}`;
+    const checked = checkAssignment(job.schema, ["request", key], value, "save");
+    const field = job.schema.fields.get(path);
+    if (field !== undefined) config = config.with(new Map([[field, checked.get(path)]]));
+  }
+  const header = `${job.name}: ${job.doc}`;
   try {
     writeFileSync(path, writeYaml(job.schema, config, header));
   } catch (error) {
