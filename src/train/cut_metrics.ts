@@ -1,8 +1,8 @@
 /** @file Going back in a run's metrics: lines after a step leave metrics.jsonl, which else would tell of steps that no longer are. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeAtomically } from "../util/atomic_file.ts";
 import { parseMetricsLine } from "./metrics.ts";
-import { writeAtomically } from "./run_directory.ts";
 
 /** A line that is no metrics object, such as a torn last one, goes too. */
 function isUpTo(line: string, step: number): boolean {

@@ -1,15 +1,7 @@
 /** @file The run directory: where a run keeps its configuration, environment, metrics and weights. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { arch, cpus, hostname, release, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { VERSION } from "../util/version.ts";
 
@@ -29,31 +21,6 @@ export function runPath(place: RunPlace): string {
         code: "config",
       });
   return join(place.root, "runs", place.project, place.group, place.name);
-}
-
-/** Forces a folder's entries to the disk. */
-export function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
-}
-
-/** Writes a file so that a crash leaves the old one or the new one, whole. */
-export function writeAtomically(path: string, text: string): void {
-  const temporary = `${path}.tmp`;
-  const file = openSync(temporary, "w");
-  try {
-    const bytes = Buffer.from(text);
-    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
-  syncFolder(dirname(path));
 }
 
 export interface RunDirectory {

@@ -2,7 +2,7 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { writeAtomically } from "./run_directory.ts";
+import { writeAtomically } from "../util/atomic_file.ts";
 
 const HEARTBEAT_MS = 5000;
 

@@ -13,10 +13,10 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LanguageModel } from "../nn/language_model.ts";
+import { syncFolder } from "../util/atomic_file.ts";
 import { matchTensors } from "./checkpoint/match.ts";
 import { safetensorsHeader, type TensorEntry } from "./checkpoint/safetensors.ts";
 import type { Engine } from "./engine.ts";
-import { syncFolder } from "./run_directory.ts";
 
 export const WEIGHTS_FILE = "model.safetensors";
 
