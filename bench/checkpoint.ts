@@ -10,7 +10,6 @@ import { parseArgs } from "node:util";
 import type { Field } from "../src/config/field.ts";
 import { commitCheckpoint, contentBytes } from "../src/train/checkpoint/commit.ts";
 import { realFiles } from "../src/train/checkpoint/files.ts";
-import { WINDOW_BYTES } from "../src/train/checkpoint/hash.ts";
 import {
   checkpointFields,
   loggingFields,
@@ -19,6 +18,7 @@ import {
 } from "../src/train/fields.ts";
 import { runTraining } from "../src/train/run.ts";
 import { savedStates, stateLayouts } from "../src/train/saved_states.ts";
+import { WINDOW_BYTES } from "../src/util/window_hash.ts";
 import { SIZES, type SizeName, sizeConfig } from "./sizes.ts";
 
 const { values } = parseArgs({

@@ -81,6 +81,29 @@ export const orWord = <T, const W extends string>(
   word: W,
 ): FieldSchema<T | W> => named(`${typeText(item)} or ${word}`, (x) => x === word || v.is(item, x));
 
+/** A map with exactly these keys. */
+export function record<const S extends Readonly<Record<string, FieldSchema<unknown>>>>(
+  shape: S,
+): FieldSchema<{ readonly [K in keyof S]: v.InferOutput<S[K]> }> {
+  const keys = Object.keys(shape);
+  const parts = Object.entries(shape).map(([key, item]) => `${key}: ${typeText(item)}`);
+  const accepts = (x: unknown): boolean =>
+    typeof x === "object" &&
+    x !== null &&
+    Object.keys(x).length === keys.length &&
+    Object.entries(shape).every(
+      ([key, item]) => Object.hasOwn(x, key) && v.is(item, (x as Record<string, unknown>)[key]),
+    );
+  return named(`{${parts.join(", ")}}`, accepts);
+}
+
+/** When something happens, counted from the start of a run; `parseInterval` takes it apart. */
+export const moment = (): FieldSchema<number | string> =>
+  named('steps, or a text like "10M tokens"', (x) => {
+    const parsed = parseInterval(x);
+    return parsed !== undefined && parsed.unit !== "minutes" && parsed.every > 0;
+  });
+
 /** How often something happens; `parseInterval` takes it apart. */
 export const interval = (): FieldSchema<number | string> =>
   named(

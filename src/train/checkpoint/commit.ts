@@ -3,8 +3,8 @@
  * temporary folder, full writes, fsync, manifest last, rename, and only then `latest`.
  */
 import { CheckpointError } from "../../util/errors.ts";
+import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
 import { type Files, type OpenFile, replaceText } from "./files.ts";
-import { WINDOW_BYTES, WindowHash } from "./hash.ts";
 import { bytesImage, type FileImage } from "./image.ts";
 import { FORMAT_VERSION, type Manifest, type ManifestFile, manifestText } from "./manifest.ts";
 

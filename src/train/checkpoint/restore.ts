@@ -1,8 +1,8 @@
 /** @file Finds the checkpoint to go on from: the newest that verifies, falling back loudly. */
 import { open, stat } from "node:fs/promises";
 import { CheckpointError } from "../../util/errors.ts";
+import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
 import type { Files } from "./files.ts";
-import { WINDOW_BYTES, WindowHash } from "./hash.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 
 export interface CheckpointFolder {

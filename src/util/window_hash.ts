@@ -1,5 +1,5 @@
 /**
- * @file The hash of checkpoint files: XXH3 (64 bits) chained over 16 MiB windows, so that it runs at memory speed while
+ * @file The hash of checkpoint and token files: XXH3 (64 bits) chained over 16 MiB windows, so that it runs at memory speed while
  * the file streams. It finds damage; it is no defence against an attacker.
  */
 export const WINDOW_BYTES = 16 * 2 ** 20;
