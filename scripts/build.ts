@@ -2,12 +2,14 @@
  * @file `bun run build`: the native library, then dist/theseus with the library embedded.
  * The runtime inside is Bun's baseline build, so that an old CPU gets our message instead of SIGILL.
  */
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { $ } from "bun";
+import { generatedPresets, PRESETS_FILE } from "./generate_presets.ts";
 
 const out = "dist/theseus";
 const runtime = "node_modules/@oven/bun-linux-x64-baseline/bin/bun";
 
+writeFileSync(PRESETS_FILE, generatedPresets());
 await $`zig build`;
 if (!existsSync("zig-out/lib/libtheseus.so"))
   throw new Error("zig build left no zig-out/lib/libtheseus.so");

@@ -18,11 +18,12 @@ _theseus() {
 }
 compdef _theseus theseus
 `,
-  fish: `function __theseus_words
+  fish: `function __theseus_find
     set -l typed (commandline -opc)
-    theseus completions words $typed[2..] (commandline -ct) 2>/dev/null
+    set -g __theseus_found (theseus completions words $typed[2..] (commandline -ct) 2>/dev/null)
+    test (count $__theseus_found) -gt 0
 end
-complete -c theseus -a '(__theseus_words)'
+complete -c theseus -n __theseus_find -f -a '$__theseus_found'
 `,
 };
 

@@ -1,5 +1,5 @@
 /** @file theseus jobs: what can be configured. */
-import { PRESETS } from "../jobs/presets.ts";
+import { PRESETS, presetSummary } from "../jobs/presets.ts";
 import { JOBS } from "../jobs/registry.ts";
 import { command } from "./command.ts";
 import { tableText } from "./format.ts";
@@ -19,7 +19,9 @@ export default command({
       return 0;
     }
     process.stdout.write(`jobs\n${tableText(jobs.map(({ name, doc }) => [name, doc]))}`);
-    process.stdout.write(`\npresets\n${tableText(PRESETS.map((name) => [name]))}`);
+    process.stdout.write(
+      `\npresets\n${tableText(PRESETS.map((name) => [name, presetSummary(name)]))}`,
+    );
     return 0;
   },
 });

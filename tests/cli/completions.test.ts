@@ -45,17 +45,6 @@ test("values: presets, jobs, runs by the shortest name that means one", async ()
   expect(await completionsOf(["show", "--root", root, "f"])).toEqual(["first"]);
 });
 
-test("bash completes with the script that it is given", async () => {
-  const main = join(import.meta.dir, "../../src/main.ts");
-  const script = `theseus() { ${process.execPath} ${main} "$@"; }
-eval "$(theseus completions bash)"
-COMP_WORDS=(theseus show --root ${root} f); COMP_CWORD=4; _theseus; echo "\${COMPREPLY[@]}"
-COMP_WORDS=(theseus run --fr); COMP_CWORD=2; _theseus; echo "\${COMPREPLY[@]}"
-complete -p theseus`;
-  const { stdout } = Bun.spawnSync(["bash", "-c", script]);
-  expect(stdout.toString()).toBe("first\n--fresh\ncomplete -o default -F _theseus theseus\n");
-});
-
 test("each shell gets a script that asks this program", async () => {
   for (const shell of ["bash", "zsh", "fish"])
     expect((await place.run(["completions", shell])).stdout).toContain(

@@ -1,9 +1,12 @@
 /** @file Every job builds from its defaults, every preset loads, and what cannot be found is said with a guess. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { generatedPresets, PRESETS_FILE, presetNames } from "../../scripts/generate_presets.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { writeYaml } from "../../src/config/write.ts";
 import { configSource, loadJob } from "../../src/jobs/load_job.ts";
-import { PRESETS } from "../../src/jobs/presets.ts";
+import { PRESETS, presetSummary } from "../../src/jobs/presets.ts";
 import { JOBS } from "../../src/jobs/registry.ts";
 import { planRun } from "../../src/train/plan.ts";
 
@@ -18,10 +21,25 @@ test.each(JOBS.all.map((job) => [job.name, job] as const))("job %s", (_, job) =>
   for (const [path, { doc }] of job.schema.fields) expect(`${path}: ${doc}`).toMatch(/: .{8,}/);
 });
 
-test.each([...PRESETS])("preset %s", (name) => {
+test("every file of configs/ is a preset of the program", () => {
+  expect(presetNames()).toEqual([...PRESETS]);
+  const path = join(import.meta.dir, "../..", PRESETS_FILE);
+  expect(readFileSync(path, "utf8")).toBe(generatedPresets());
+});
+
+const MEMORY = 64 * 2 ** 30;
+
+test.each([...PRESETS])("preset %s loads, is planned, and says what it is", (name) => {
   const { job, config } = loadJob(configSource(name));
   expect(JOBS.find(job.name)).toBe(job);
-  expect(job.model(config).parameters().length).toBeGreaterThan(0);
+  expect(presetSummary(name)).toMatch(/^[A-Z].{20,}/);
+  const plan = planRun(job, config, target, MEMORY);
+  expect(plan.parameters).toBeGreaterThan(500_000);
+  expect(plan.memory.totalBytes).toBeLessThan(MEMORY);
+  // What the text says of its size is so.
+  const words = { "gpt/baby": 11, "gpt/small": 25, "gpt/gpt2-124m": 124, "gpt/llama-small": 23 };
+  const millions = words[name as keyof typeof words];
+  if (millions !== undefined) expect(Math.round(plan.parameters / 1e6)).toBe(millions);
 });
 
 test("the first preset has about a million parameters", () => {
