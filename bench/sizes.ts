@@ -1,6 +1,6 @@
 /** @file The sizes of bench/peer_torch.py as configurations: [layers, heads, width, context, batch, vocabulary]. */
 import type { Config } from "../src/config/config.ts";
-import { loadJob } from "../src/jobs/load_job.ts";
+import { loadTraining } from "../src/jobs/load_job.ts";
 
 export const SIZES = {
   baby: [4, 4, 128, 64, 12, 96],
@@ -18,7 +18,9 @@ export interface SizeOptions {
 }
 
 /** A GPT-2 shape: learned positions, layer norm, biases, tied embeddings, no dropout. */
-export function sizeConfig(options: SizeOptions): ReturnType<typeof loadJob> & { config: Config } {
+export function sizeConfig(
+  options: SizeOptions,
+): ReturnType<typeof loadTraining> & { config: Config } {
   const [layers, heads, width, context, batch, vocabulary] = SIZES[options.size];
   const overrides = [
     `architecture.n_layer=${layers}`,
@@ -33,5 +35,5 @@ export function sizeConfig(options: SizeOptions): ReturnType<typeof loadJob> & {
     `training.precision=${options.precision}`,
     `training.threads=${options.threads ?? "null"}`,
   ];
-  return loadJob({ name: `bench ${options.size}`, text: "job: gpt/pretrain\n" }, overrides);
+  return loadTraining({ name: `bench ${options.size}`, text: "job: gpt/pretrain\n" }, overrides);
 }

@@ -6,7 +6,8 @@ export type { Config } from "./config/config.ts";
 export { type Field, type Fields, field, type Values } from "./config/field.ts";
 export { bool, enumOf, float, int, list, nullable, string } from "./config/schema.ts";
 export type { JobDefinition } from "./jobs/define_job.ts";
-export { type ConfigOf, job, type KnownJobs } from "./jobs/registry.ts";
+export type { TaskDefinition } from "./jobs/define_task.ts";
+export { type ConfigOf, job, type KnownJobs, task } from "./jobs/registry.ts";
 export { Block, type BlockOptions, type BlockParts, type Mixer } from "./models/gpt/block.ts";
 export { Gpt, type GptOptions } from "./models/gpt/gpt.ts";
 export { optionsOf as gptOptions } from "./models/gpt/options.ts";
@@ -40,6 +41,7 @@ export type { Job } from "./train/job.ts";
 export type { StepMetrics } from "./train/metrics.ts";
 export { readMetrics } from "./train/metrics_reader.ts";
 export type { RunFinished } from "./train/progress.ts";
+export type { Task, TaskContext, TaskProgress, TaskResult } from "./train/task.ts";
 export { type TrackedRun, type Tracker, type TrackerKind, tracker } from "./train/trackers.ts";
 export type { Validation } from "./train/validate.ts";
 export {

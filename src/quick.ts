@@ -9,7 +9,7 @@ import { keepUserCode } from "./cli/user_code.ts";
 import type { Config } from "./config/config.ts";
 import { writeYaml } from "./config/write.ts";
 import type { SamplingOptions } from "./generate/choose_token.ts";
-import { configSource, loadJob } from "./jobs/load_job.ts";
+import { configSource, expectTraining, loadJob } from "./jobs/load_job.ts";
 import { type ConfigOf, jobNamed, type KnownJobs } from "./jobs/registry.ts";
 import { sampleRun } from "./jobs/sample_run.ts";
 import { validateRun } from "./jobs/validate_run.ts";
@@ -228,7 +228,7 @@ export function quick<N extends keyof KnownJobs>(
 export function quick<J extends Job>(job: J, options: QuickOptions): Promise<QuickRun<ConfigOf<J>>>;
 export function quick(job: string, options: QuickOptions): Promise<QuickRun>;
 export async function quick(which: string | Job, options: QuickOptions): Promise<QuickRun> {
-  const job = typeof which === "string" ? jobNamed(which) : which;
+  const job = expectTraining(typeof which === "string" ? jobNamed(which) : which);
   const { name, project = "general", group = "default", from } = options;
   const root = options.root ?? process.env.THESEUS_ROOT ?? "theseus-out";
   const place = { root, project, group, name };

@@ -19,7 +19,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "write a job's complete configuration",
     load: () => import("./configure.ts"),
   },
-  run: { summary: "train from a configuration", load: () => import("./run.ts") },
+  run: {
+    summary: "run a job from its configuration: train, tokenize ...",
+    load: () => import("./run.ts"),
+  },
   plan: {
     summary: "parameters, FLOPs and exact memory, before running",
     load: () => import("./plan.ts"),

@@ -1,5 +1,5 @@
 /** @file theseus plan: what a run will need, to the byte, before it runs. */
-import { configSource, loadJob } from "../jobs/load_job.ts";
+import { configSource, loadTraining } from "../jobs/load_job.ts";
 import { openDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
@@ -51,7 +51,7 @@ export default command({
   repeated: loadArgs,
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
-    const { job, config } = loadJob(configSource(args.config), overrides);
+    const { job, config } = loadTraining(configSource(args.config), overrides);
     const { threads } = config.values(trainingFields);
     const device = openDevice(threads === null ? {} : { threads });
     try {

@@ -1,7 +1,7 @@
 /** @file theseus restore: goes on from a checkpoint with the run's own configuration, exactly. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { loadJob } from "../jobs/load_job.ts";
+import { loadTraining } from "../jobs/load_job.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import type { CheckpointFolder } from "../train/checkpoint/restore.ts";
 import { SUPERSEDED, supersedeNewer } from "../train/checkpoint/supersede.ts";
@@ -64,7 +64,7 @@ export default command({
     const path = join(directory, "config.resolved.yaml");
     if (!existsSync(path))
       throw new UserError(`${directory} has no config.resolved.yaml`, { code: "not_found" });
-    const { job, config } = loadJob({ name: path, text: readFileSync(path, "utf8") });
+    const { job, config } = loadTraining({ name: path, text: readFileSync(path, "utf8") });
     const place = placeOf(directory);
     await checkpointsOf(found);
     if (checkpoint !== null) await goBack(directory, checkpoint);

@@ -1,11 +1,12 @@
-/** @file theseus run: trains from a configuration. */
+/** @file theseus run: runs a job from its configuration, a training above all. */
 import { existsSync } from "node:fs";
-import { configSource, loadJob } from "../jobs/load_job.ts";
+import { asTask, asTraining, configSource, loadJob, loadTraining } from "../jobs/load_job.ts";
 import { UserError } from "../util/errors.ts";
-import { command } from "./command.ts";
+import { command, UsageError } from "./command.ts";
 import { modelFiles } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { trainStages } from "./stages.ts";
+import { runTaskAndReport } from "./task.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 /** A safetensors file itself, or what MODEL names. */
@@ -22,13 +23,14 @@ async function weightsOf(model: string, root: string): Promise<string> {
 
 export default command({
   name: "run",
-  summary: "train from a configuration",
+  summary: "run a job from its configuration: train, tokenize ...",
   examples: [
     "theseus run first gpt/tiny-sotu",
     "theseus run mine my.yaml --load my_model.ts",
     "theseus run second my.yaml out training.steps=500 architecture.n_layer=6",
     "theseus run tuned pretrain.yaml -s finetune.yaml",
     "theseus run tuned finetune.yaml --init-from first@best",
+    "theseus run stories data/tokenize.yaml",
   ],
   overrides: true,
   args: {
@@ -63,10 +65,18 @@ export default command({
     const first = loadJob(configSource(args.config), overrides);
     const { name, project, group } = args;
     const { "init-from": model } = args;
+    const task = asTask(first);
+    if (task !== undefined) {
+      if (model !== undefined || repeated.stage.length > 0)
+        throw new UsageError(`${task.job.name} is no training: it takes no --init-from or --stage`);
+      const place = { root: rootOf(args.dir, args.root), project, group, name };
+      return runTaskAndReport({ loaded: task, place, fresh: args.fresh === true }, args);
+    }
     const weights =
       model === undefined ? undefined : await weightsOf(model, rootOf(args.dir, args.root));
+    const stage = (file: string) => loadTraining(configSource(file), overrides);
     const request = {
-      stages: [first, ...repeated.stage.map((file) => loadJob(configSource(file), overrides))],
+      stages: [asTraining(first), ...repeated.stage.map(stage)],
       place: { root: rootOf(args.dir, args.root), project, group, name },
       fresh: args.fresh === true,
       allowChange: args["allow-change"] === true,

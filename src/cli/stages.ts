@@ -3,6 +3,7 @@
  * before. The same command again goes on where it stopped, by the resume rule of every single run.
  */
 import type { LoadedJob } from "../jobs/load_job.ts";
+import type { Job } from "../train/job.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
 import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -10,13 +11,13 @@ import { shapeText } from "../util/shapes.ts";
 import { modelFiles } from "./model_place.ts";
 import { type Shown, trainAndReport } from "./training.ts";
 
-function shapesOf({ job, config }: LoadedJob): ReadonlyMap<string, string> {
+function shapesOf({ job, config }: LoadedJob<Job>): ReadonlyMap<string, string> {
   const parameters = job.model(config).parameters();
   return new Map(parameters.map(({ path, axes }) => [path, shapeText(axes.map((a) => a.size))]));
 }
 
 /** Whatever is wrong with a later stage is said before the first one trains. */
-export function checkStages(stages: readonly LoadedJob[]): void {
+export function checkStages(stages: readonly LoadedJob<Job>[]): void {
   const [first, ...others] = stages;
   if (first === undefined) return;
   const wanted = shapesOf(first);
@@ -33,7 +34,7 @@ export function checkStages(stages: readonly LoadedJob[]): void {
 }
 
 export interface StageRequest {
-  readonly stages: readonly LoadedJob[];
+  readonly stages: readonly LoadedJob<Job>[];
   readonly place: RunPlace;
   readonly fresh: boolean;
   readonly allowChange: boolean;

@@ -2,7 +2,6 @@
 import { type Configured, collect, type FieldsOf } from "../config/collect.ts";
 import type { Config } from "../config/config.ts";
 import { type Field, field } from "../config/field.ts";
-import { requestFields } from "../config/request_fields.ts";
 import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
 import { sample } from "../generate/sample.ts";
@@ -16,7 +15,7 @@ import {
   validationFields,
 } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
-import { ConfigError } from "../util/errors.ts";
+import { EVERY_JOB, expectJobName } from "./every_job.ts";
 
 const TRAINING = [
   { config: dataFields },
@@ -27,7 +26,7 @@ const TRAINING = [
   { config: checkpointFields },
   { config: samplingFields },
   { config: loggingFields },
-  { config: requestFields },
+  ...EVERY_JOB,
 ] as const;
 
 export interface JobDefinition<N extends string, R extends readonly Configured[]> {
@@ -45,15 +44,13 @@ type JobFields<N extends string, R extends readonly Configured[]> =
   | FieldsOf<R[number]>
   | FieldsOf<(typeof TRAINING)[number]>;
 
-const NAME = /^[a-z0-9][a-z0-9_-]*(\/[a-z0-9][a-z0-9_-]*)+$/;
-
 export function defineJob<const N extends string, const R extends readonly Configured[]>(
   definition: JobDefinition<N, R>,
 ): Job<JobFields<N, R>> {
   const { name, doc } = definition;
-  if (!NAME.test(name))
-    throw new ConfigError(`expected a job's name like "gpt/pretrain", got "${name}"`);
+  expectJobName(name);
   const jobField = { job: field("job", enumOf([name]), name, "what this file configures") };
   const schema = collect([{ config: jobField }, ...definition.uses, ...TRAINING]);
-  return { name, doc, schema, continueText: sample, model: (config) => definition.model(config) };
+  const model = (config: Config): LanguageModel => definition.model(config);
+  return { kind: "training", name, doc, schema, continueText: sample, model };
 }

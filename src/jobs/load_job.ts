@@ -6,13 +6,14 @@ import { loadConfigWithOrigins } from "../config/load.ts";
 import { type Origin, Problems } from "../config/problems.ts";
 import { parseYaml, type Source } from "../config/yaml.ts";
 import type { Job } from "../train/job.ts";
-import { UserError } from "../util/errors.ts";
+import type { AnyJob, Task } from "../train/task.ts";
+import { ConfigError, UserError } from "../util/errors.ts";
 import { didYouMean } from "../util/suggest.ts";
 import { PRESETS, presetNamed } from "./presets.ts";
 import { DEFAULT_JOB, jobNamed } from "./registry.ts";
 
-export interface LoadedJob {
-  readonly job: Job;
+export interface LoadedJob<J extends AnyJob = AnyJob> {
+  readonly job: J;
   readonly config: Config;
   readonly source: Source;
   /** Where each value was written; null: nowhere, it is the default. */
@@ -40,7 +41,7 @@ function readSource(path: string, shown: string): Source | undefined {
 }
 
 /** The file says which job it configures, so it is read once for that alone. */
-function jobOf(source: Source): Job {
+function jobOf(source: Source): AnyJob {
   const problems = new Problems();
   const root = parseYaml(source, 0, problems);
   problems.throwIfAny();
@@ -56,3 +57,25 @@ export function loadJob(source: Source, overrides: readonly string[] = []): Load
   const loaded = loadConfigWithOrigins({ schema: job.schema, source, overrides, preset });
   return { job, source, ...loaded };
 }
+
+/** The same as a task; undefined: it is a training. */
+export function asTask(loaded: LoadedJob): LoadedJob<Task> | undefined {
+  const { job } = loaded;
+  return job.kind === "task" ? { ...loaded, job } : undefined;
+}
+
+/** The same as a training; throws when the job is something else. */
+export function asTraining(loaded: LoadedJob): LoadedJob<Job> {
+  return { ...loaded, job: expectTraining(loaded.job, loaded.source.name) };
+}
+
+export function expectTraining(job: AnyJob, path?: string): Job {
+  if (job.kind === "training") return job;
+  throw new ConfigError(`expected a training, but ${job.name} is none: its work is to ${job.doc}`, {
+    hint: "theseus jobs lists what there is",
+    place: path === undefined ? {} : { path },
+  });
+}
+
+export const loadTraining = (source: Source, overrides: readonly string[] = []): LoadedJob<Job> =>
+  asTraining(loadJob(source, overrides));

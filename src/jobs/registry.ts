@@ -2,11 +2,13 @@
 import type { Configured } from "../config/collect.ts";
 import type { ConfigTree } from "../config/tree.ts";
 import type { Job } from "../train/job.ts";
+import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
+import { defineTask, type TaskDefinition } from "./define_task.ts";
 import { gptPretrain } from "./gpt_pretrain.ts";
 
-export const JOBS = new Registry<Job>("job", [gptPretrain]);
+export const JOBS = new Registry<AnyJob>("job", [gptPretrain]);
 
 export const DEFAULT_JOB = gptPretrain.name;
 
@@ -16,15 +18,26 @@ export interface KnownJobs {
 }
 
 /** The type of a job's whole configuration, required groups and all. */
-export type ConfigOf<J extends Job> = J extends Job<infer F> ? ConfigTree<F> : never;
+export type ConfigOf<J extends AnyJob> = J extends Job<infer F> | Task<infer F>
+  ? ConfigTree<F>
+  : never;
 
-export const jobNamed = (name: string): Job => JOBS.named(name);
+export const jobNamed = (name: string): AnyJob => JOBS.named(name);
 
-/** Defines a job and registers it: a configuration may then say `job: <name>`. */
+/** Defines a training job and registers it: a configuration may then say `job: <name>`. */
 export function job<const N extends string, const R extends readonly Configured[]>(
   definition: JobDefinition<N, R>,
 ) {
   const defined = defineJob(definition);
+  JOBS.register(defined);
+  return defined;
+}
+
+/** Defines a job that is no training and registers it. */
+export function task<const N extends string, const R extends readonly Configured[]>(
+  definition: TaskDefinition<N, R>,
+) {
+  const defined = defineTask(definition);
   JOBS.register(defined);
   return defined;
 }

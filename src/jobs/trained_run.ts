@@ -8,7 +8,7 @@ import { trainingFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
 import { newestWeights, WEIGHTS_FILE } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
-import { loadJob } from "./load_job.ts";
+import { loadTraining } from "./load_job.ts";
 
 export interface RunSource {
   readonly runDirectory: string;
@@ -36,7 +36,10 @@ export function trainedRun(source: RunSource): TrainedRun {
       throw new UserError(`${runDirectory} is no finished run: ${path} does not exist`, {
         code: "not_found",
       });
-  const { job, config } = loadJob({ name: configPath, text: readFileSync(configPath, "utf8") });
+  const { job, config } = loadTraining({
+    name: configPath,
+    text: readFileSync(configPath, "utf8"),
+  });
   return { job, config, model: job.model(config), weights };
 }
 

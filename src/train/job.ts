@@ -1,4 +1,4 @@
-/** @file A job: what can be configured and trained under one name. The registry of jobs knows the models; training does not. */
+/** @file A training job: what can be configured and trained under one name. The registry of jobs knows the models; training does not. */
 import type { ConfigSchema } from "../config/collect.ts";
 import type { Config } from "../config/config.ts";
 import type { Field } from "../config/field.ts";
@@ -23,6 +23,7 @@ export type Continue = (
 
 /** `F`: the fields of its schema, from which the Quick API takes the type of `run.config`. */
 export interface Job<F extends Field<unknown> = Field<unknown>> {
+  readonly kind: "training";
   readonly name: string;
   readonly doc: string;
   readonly schema: ConfigSchema<F>;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { generatedPresets, PRESETS_FILE, presetNames } from "../../scripts/generate_presets.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { writeYaml } from "../../src/config/write.ts";
-import { configSource, loadJob } from "../../src/jobs/load_job.ts";
+import { configSource, loadTraining } from "../../src/jobs/load_job.ts";
 import { PRESETS, presetSummary } from "../../src/jobs/presets.ts";
 import { JOBS } from "../../src/jobs/registry.ts";
 import { planRun } from "../../src/train/plan.ts";
@@ -14,7 +14,7 @@ const target = { kind: "cpu", level: "v3", threads: 2 } as const;
 
 test.each(JOBS.all.map((job) => [job.name, job] as const))("job %s", (_, job) => {
   const config = loadConfig({ schema: job.schema });
-  expect(job.model(config).parameters().length).toBeGreaterThan(0);
+  if (job.kind === "training") expect(job.model(config).parameters().length).toBeGreaterThan(0);
   const text = writeYaml(job.schema, config);
   const again = loadConfig({ schema: job.schema, source: { name: "all.yaml", text } });
   expect(again.toTree()).toEqual(config.toTree());
@@ -30,7 +30,7 @@ test("every file of configs/ is a preset of the program", () => {
 const MEMORY = 64 * 2 ** 30;
 
 test.each([...PRESETS])("preset %s loads, is planned, and says what it is", (name) => {
-  const { job, config } = loadJob(configSource(name));
+  const { job, config } = loadTraining(configSource(name));
   expect(JOBS.find(job.name)).toBe(job);
   expect(presetSummary(name)).toMatch(/^[A-Z].{20,}/);
   const plan = planRun(job, config, target, MEMORY);
@@ -43,7 +43,7 @@ test.each([...PRESETS])("preset %s loads, is planned, and says what it is", (nam
 });
 
 test("the first preset has about a million parameters", () => {
-  const { job, config } = loadJob(configSource("gpt/tiny-sotu"));
+  const { job, config } = loadTraining(configSource("gpt/tiny-sotu"));
   const plan = planRun(job, config, target);
   expect(plan.parameters).toBeGreaterThan(700_000);
   expect(plan.parameters).toBeLessThan(1_300_000);
@@ -55,14 +55,14 @@ test("what is not there", () => {
     'no file and no preset is named gpt/tiny-sotuu. Did you mean "gpt/tiny-sotu"?',
   );
   const source = { name: "x.yaml", text: "job: gpt/pretrian\n" };
-  expect(() => loadJob(source)).toThrow(
+  expect(() => loadTraining(source)).toThrow(
     'no job is named "gpt/pretrian". Did you mean "gpt/pretrain"?',
   );
 });
 
 test("a file extends a preset, the command line wins", () => {
   const text = "extends: gpt/tiny-sotu\ntraining:\n  steps: 7\n  seed: 5\n";
-  const { config } = loadJob({ name: "mine.yaml", text }, ["training.seed=6"]);
+  const { config } = loadTraining({ name: "mine.yaml", text }, ["training.seed=6"]);
   expect(config.at("training/steps")).toBe(7);
   expect(config.at("training/seed")).toBe(6);
   expect(config.at("architecture/positions")).toBe("rotary");

@@ -1,5 +1,5 @@
 /** @file A training run in a process of its own, for tests that kill it: JSON arguments, see `Child`. */
-import { loadJob } from "../../src/jobs/load_job.ts";
+import { loadTraining } from "../../src/jobs/load_job.ts";
 import { runTraining } from "../../src/train/run.ts";
 import { UserError } from "../../src/util/errors.ts";
 
@@ -14,7 +14,7 @@ export interface Child {
 if (import.meta.main) {
   const child = JSON.parse(process.argv[2] ?? "{}") as Child;
   const source = { name: "test", text: child.text };
-  const { job, config } = loadJob(source, child.overrides);
+  const { job, config } = loadTraining(source, child.overrides);
   try {
     await runTraining({
       ...{ job, config },
