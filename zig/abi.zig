@@ -176,6 +176,12 @@ pub const Opcode = enum(u16) {
     /// -> C out f32. words: key0, key1, standard deviation f32. Box and Muller's method on the words that random_bits gives
     /// for step 0 and sample 0: two numbers from words 2 i (radius) and 2 i + 1 (angle).
     random_normal = 49,
+    /// q S f [B, T, H, D] (D contiguous), k C f [R, G, S, D], v like k, rows C i32 [B], slots C i32 [B, T] -> out S f [B, T, H, D].
+    /// words: window (0 = none), scale f32, compute. A token at slot s sees places j <= s of its row with s - j < window; slot < 0 gives 0.
+    /// Where T = 1 the workspace holds the shares of chunks of places.
+    attention_cached = 50,
+    /// cache C f [R, G, S, D], x S f [B, T, G, D] (D contiguous), rows C i32 [B], slots C i32 [B, T] -> cache (may alias). A slot < 0 writes nothing.
+    cache_write = 51,
 };
 
 /// Bytecode of `map`. Suffix i: 32-bit integers; comparisons give 0 or 1 as integers; select: a != 0 ? b : c.

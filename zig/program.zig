@@ -383,6 +383,7 @@ fn result_count(ins: *const abi.Instruction) ?u64 {
         .map_reduce, .copy, .fill, .iota, .random_bits, .random_normal, .cumsum, .argmax => 1,
         .gather, .scatter_add, .dynamic_slice, .dynamic_update, .softmax, .softmax_grad => 1,
         .cross_entropy_grad, .rope, .embedding, .embedding_grad, .grad_norm => 1,
+        .attention_cached, .cache_write => 1,
     };
 }
 
@@ -392,7 +393,8 @@ fn index_operand(opcode: abi.Opcode) ?u32 {
         .embedding, .embedding_grad => 0,
         .gather, .scatter_add, .dynamic_slice, .cross_entropy, .cross_entropy_grad => 1,
         .dynamic_update, .linear_cross_entropy, .linear_cross_entropy_grad => 2,
-        .attention => 3,
+        .cache_write => 2,
+        .attention, .attention_cached => 3,
         .attention_grad => 6,
         else => null,
     };

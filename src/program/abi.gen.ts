@@ -2,7 +2,7 @@
 /** @file Numbers that both sides of the binary interface agree on. */
 
 export const ABI_VERSION = 1;
-export const ABI_HASH = 3849031204;
+export const ABI_HASH = 3733346746;
 export const WIRE_MAGIC = 1347635284;
 export const WIRE_VERSION = 1;
 
@@ -71,6 +71,8 @@ export const Opcode = {
   adamw: 47,
   grad_norm: 48,
   random_normal: 49,
+  attention_cached: 50,
+  cache_write: 51,
 } as const;
 
 export const MapOp = {

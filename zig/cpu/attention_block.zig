@@ -55,16 +55,27 @@ pub const Product = struct {
 /// C [strip, columns] from A [strip, depth] and B [depth, columns]. Each element is one chain of fused
 /// multiply-adds in ascending depth, so the blocking does not show in the bits.
 pub fn multiply(comptime left: Left, comptime mode: Mode, p: Product) void {
+    multiply_rows(strip, left, mode, p);
+}
+
+/// The same for the first `height` rows of a strip.
+pub fn multiply_rows(
+    comptime height: u32,
+    comptime left: Left,
+    comptime mode: Mode,
+    p: Product,
+) void {
     var at: u64 = 0;
     while (at + vectors <= p.columns) : (at += vectors)
-        multiply_columns(left, mode, vectors, p, at * lanes);
+        multiply_columns(height, left, mode, vectors, p, at * lanes);
     switch (p.columns - at) {
-        inline 1...vectors - 1 => |n| multiply_columns(left, mode, n, p, at * lanes),
+        inline 1...vectors - 1 => |n| multiply_columns(height, left, mode, n, p, at * lanes),
         else => {},
     }
 }
 
 fn multiply_columns(
+    comptime height: u32,
     comptime left: Left,
     comptime mode: Mode,
     comptime n: u32,
@@ -72,8 +83,8 @@ fn multiply_columns(
     column: u64,
 ) void {
     const c = p.c + column;
-    var sums: [strip][n]F = undefined;
-    inline for (0..strip) |i| inline for (0..n) |j| {
+    var sums: [height][n]F = undefined;
+    inline for (0..height) |i| inline for (0..n) |j| {
         const at = c + i * p.c_stride + j * lanes;
         sums[i][j] = switch (mode) {
             .set => @splat(0),
@@ -88,14 +99,14 @@ fn multiply_columns(
     for (0..p.depth) |_| {
         var right: [n]F = undefined;
         inline for (0..n) |j| right[j] = load(b + j * lanes);
-        inline for (0..strip) |i| {
+        inline for (0..height) |i| {
             const value: F = @splat(a[i * a_row]);
             inline for (0..n) |j| sums[i][j] = @mulAdd(F, value, right[j], sums[i][j]);
         }
         a += a_step;
         b += p.b_stride;
     }
-    inline for (0..strip) |i|
+    inline for (0..height) |i|
         inline for (0..n) |j| store(c + i * p.c_stride + j * lanes, sums[i][j]);
 }
 

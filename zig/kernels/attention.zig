@@ -12,6 +12,7 @@ const simd = @import("../cpu/simd.zig");
 const math = @import("../cpu/math.zig");
 const block = @import("../cpu/attention_block.zig");
 const problem = @import("../cpu/attention_problem.zig");
+const weigh = @import("../cpu/attention_weigh.zig");
 
 const F = block.F;
 const lanes = block.lanes;
@@ -217,14 +218,14 @@ fn run_strip(
         span,
     );
     var factor: [lanes]f32 align(64) = undefined;
-    const row = Weigh{
+    const row = weigh.Strip{
         .scores = b.scores + offset,
         .highest = b.highest + row_strip * lanes,
         .sums = b.sums + row_strip * strip * lanes,
         .factor = &factor,
     };
-    const columns = span.columns();
-    if (p.bf16) weigh_columns(true, row, columns) else weigh_columns(false, row, columns);
+    const count = span.columns();
+    if (p.bf16) weigh.columns(strip, true, row, count) else weigh.columns(strip, false, row, count);
     block.multiply(.row, .scale, .{
         .a = b.scores + offset,
         .b = b.values + offset * p.padded,
@@ -235,54 +236,6 @@ fn run_strip(
         .columns = p.padded / lanes,
         .factor = &factor,
     });
-}
-
-const Weigh = struct {
-    /// [strip][block_keys], weights afterwards.
-    scores: [*]f32,
-    highest: [*]f32,
-    sums: [*]f32,
-    /// What older sums of each row count now.
-    factor: *align(64) [lanes]f32,
-};
-
-/// The number of columns is known when compiling where that is a few vectors, so that they stay in registers.
-fn weigh_columns(comptime bf16: bool, w: Weigh, columns: u64) void {
-    @setEvalBranchQuota(20000);
-    switch (columns) {
-        inline 1...4 => |n| weigh(bf16, w, n),
-        else => weigh(bf16, w, columns),
-    }
-}
-
-/// Turns scores into weights and updates the rows' maxima and sums.
-inline fn weigh(comptime bf16: bool, w: Weigh, columns: u64) void {
-    const low: F = @splat(-std.math.inf(f32));
-    var tops: [lanes]f32 align(64) = @splat(-std.math.inf(f32));
-    inline for (0..strip) |i| {
-        var top = low;
-        for (0..columns) |column|
-            top = rows.max2(block.load(w.scores + i * block.block_keys + column * lanes), top);
-        tops[i] = rows.max_lanes(top);
-    }
-    const old = block.load(w.highest);
-    const new = rows.max2(block.load(&tops), old);
-    block.store(w.highest, new);
-    // A row that has seen nothing yet keeps weights of 0 relative to 0.
-    const base = @select(f32, new == low, @as(F, @splat(0)), new);
-    block.store(w.factor, block.exp2_negative(old - base));
-    block.store(&tops, base);
-    inline for (0..strip) |i| {
-        const shift: F = @splat(tops[i]);
-        var sum = block.load(w.sums + i * lanes) * @as(F, @splat(w.factor[i]));
-        for (0..columns) |column| {
-            const at = w.scores + i * block.block_keys + column * lanes;
-            const weight = block.exp2_negative(block.load(at) - shift);
-            sum += weight;
-            block.store(at, if (bf16) block.round_bf16(weight) else weight);
-        }
-        block.store(w.sums + i * lanes, sum);
-    }
 }
 
 /// Asks for the rows of a strip that `finish` will write.

@@ -2,7 +2,9 @@
 import type { AnyOp } from "../define.ts";
 import { adamwOp } from "./adamw.ts";
 import { attentionOp } from "./attention.ts";
+import { attentionCachedOp } from "./attention_cached.ts";
 import { attentionGradOp } from "./attention_grad.ts";
+import { cacheWriteOp } from "./cache_write.ts";
 import { crossEntropyOp } from "./cross_entropy.ts";
 import { crossEntropyGradOp } from "./cross_entropy_grad.ts";
 import { embeddingOp } from "./embedding.ts";
@@ -38,6 +40,8 @@ export const fusedOps: readonly AnyOp[] = [
   linearCrossEntropyGradOp,
   attentionOp,
   attentionGradOp,
+  attentionCachedOp,
+  cacheWriteOp,
   ropeOp,
   geluOp,
   geluGradOp,
