@@ -1,15 +1,15 @@
 /** @file Causal self-attention with grouped key and value heads and optional rotary positions. */
 import { field, type Values } from "../config/field.ts";
 import { float, int, nullable } from "../config/schema.ts";
-import { attention } from "../ops/fused/attention.ts";
 import { rope } from "../ops/fused/rope.ts";
+import { attend } from "./attend.ts";
 import { type Axis, axis } from "./axis.ts";
 import type { Init } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Rules } from "./sharding.ts";
-import { Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 const config = {
   nHead: field("architecture/n_head", int({ min: 1 }), 6, "attention heads"),
@@ -66,7 +66,7 @@ export class Attention extends Module {
     this.proj = this.child("proj", () => new Linear(joined, width, residual));
   }
 
-  override forward(x: Tensor, { positions, documents }: Sequence): Tensor {
+  override forward(x: Tensor, sequence: Sequence): Tensor {
     const { trace } = x;
     const dim = this.headDim.size;
     const packed = this.qkv.call(x);
@@ -77,15 +77,14 @@ export class Attention extends Module {
     const rotate = (t: Tensor): Tensor => {
       if (!this.options.rotary) return t;
       const attrs = { theta: this.options.ropeTheta, rotaryDims: dim, inverse: false };
-      return t.like(rope(trace.b, t.id, positions.id, attrs));
+      return t.like(rope(trace.b, t.id, sequence.positions.id, attrs));
     };
     const q = rotate(part(0, this.heads));
     const k = rotate(part(this.heads.size, this.kvHeads));
     const v = part(this.heads.size + this.kvHeads.size, this.kvHeads);
     const scale = 1 / Math.sqrt(dim);
     const options = { causal: true, window: 0, scale, compute: trace.compute };
-    const out = attention(trace.b, q.id, k.id, v.id, options, documents?.id);
-    const joined = new Tensor(trace, out, q.axes).merge(["head", "head_dim"], "n_attn");
-    return this.proj.call(joined);
+    const mixed = attend(this.path, { q, k, v }, options, sequence);
+    return this.proj.call(mixed.merge(["head", "head_dim"], "n_attn"));
   }
 }

@@ -87,7 +87,14 @@ export class Device {
     while (!this.poll(ticket)) await Bun.sleep(1);
   }
 
-  /** Blocks the whole process; for scripts and for decoding. */
+  /** For decoding, where a millisecond counts: blocks the process, but lets others in once a millisecond. */
+  async waitClosely(ticket: Ticket): Promise<void> {
+    const { theseus_wait } = this.library.symbols;
+    while (this.check(theseus_wait(this.handle, ticket, 1)) !== 1)
+      await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  /** Blocks the whole process; for scripts. */
   waitSync(ticket: Ticket): void {
     this.check(this.library.symbols.theseus_wait(this.handle, ticket, -1));
   }

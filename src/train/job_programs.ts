@@ -8,7 +8,9 @@ import { batchOf } from "./batch_size.ts";
 import { samplingFields, trainingFields } from "./fields.ts";
 import { buildEval, buildInit, buildLogits, buildMicro, buildUpdate } from "./programs.ts";
 
-export type ProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
+export type TrainingProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
+/** Those of generation carry their number of rows, and of tokens in each. */
+export type ProgramName = TrainingProgramName | `decode_${number}` | `prefill_${number}x${number}`;
 export type Programs = ReadonlyMap<ProgramName, Compiled>;
 
 export function resolvePrecision(config: Config, target: CpuTarget): Precision {
@@ -22,7 +24,7 @@ export function compileTraining(
   model: LanguageModel,
   config: Config,
   target: CpuTarget,
-): Map<ProgramName, Compiled> {
+): Map<TrainingProgramName, Compiled> {
   const { seed } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
   const samples = config.get(samplingFields.interval) !== 0;
@@ -37,5 +39,7 @@ export function compileTraining(
     buildEval(model, batch, precision),
     ...(samples ? [buildLogits(model, precision)] : []),
   ];
-  return new Map(graphs.map((graph) => [graph.name as ProgramName, compile(graph, target)]));
+  return new Map(
+    graphs.map((graph) => [graph.name as TrainingProgramName, compile(graph, target)]),
+  );
 }

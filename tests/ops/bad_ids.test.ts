@@ -1,5 +1,6 @@
 /** @file Ids and starts are data: one outside its range fails the run with the node's scope, and nothing is overrun. */
 import { describe, expect, test } from "bun:test";
+import type { Attrs } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { get } from "../../src/ops/prim/get.ts";
 import { input } from "../../src/ops/prim/input.ts";
@@ -13,8 +14,12 @@ const rows = refTensor([4, 8], "f32");
 const ids = (...values: number[]) => refTensor([values.length], "i32", values);
 const updates = refTensor([3, 8], "f32");
 const huge = 2 ** 31 - 1;
+const cache = refTensor([2, 1, 4, 8], "f32");
+const token = refTensor([1, 1, 1, 8], "f32");
+const slot = (value: number) => refTensor([1, 1], "i32", [value]);
+const heads = { window: 0, scale: 1, compute: "f32" };
 
-const cases: [string, readonly RefTensor[], Record<string, number[]>][] = [
+const cases: [string, readonly RefTensor[], Attrs][] = [
   ["gather", [rows, ids(0, 4, 1)], {}],
   ["gather", [rows, ids(0, -1, 1)], {}],
   ["gather", [rows, ids(huge, 0, 1)], {}],
@@ -28,6 +33,12 @@ const cases: [string, readonly RefTensor[], Record<string, number[]>][] = [
   ["dynamic_slice", [rows, ids(0, -1)], { sizes: [3, 8] }],
   ["dynamic_update", [rows, updates, ids(2, 0)], {}],
   ["dynamic_update", [rows, updates, ids(huge, 0)], {}],
+  ["cache_write", [cache, token, ids(2), slot(0)], {}],
+  ["cache_write", [cache, token, ids(-1), slot(0)], {}],
+  ["cache_write", [cache, token, ids(0), slot(4)], {}],
+  ["attention_cached", [token, cache, cache, ids(2), slot(0)], heads],
+  ["attention_cached", [token, cache, cache, ids(-huge), slot(0)], heads],
+  ["attention_cached", [token, cache, cache, ids(0), slot(4)], heads],
 ];
 
 describe("ids outside their range", () => {

@@ -9,6 +9,8 @@ const f = (...shape: number[]): TensorType => t("f32", ...shape);
 const heads = { causal: true, window: 0, scale: 1, compute: "f32" };
 const turn = { theta: 1e4, rotaryDims: 4, inverse: false };
 
+const cached = { window: 0, scale: 1, compute: "f32" };
+
 const CASES: [string, TensorType[], Attrs, string][] = [
   ["layer_norm", [f(2, 4)], { eps: 1e-5 }, "expected 2 to 3 inputs, got 1"],
   ["layer_norm", [f(2, 4), f(5)], { eps: 1e-5 }, "expected weight f32[4], got f32[5]"],
@@ -33,6 +35,30 @@ const CASES: [string, TensorType[], Attrs, string][] = [
     [f(2, 4), f(4), f(2), t("bf16", 2, 4)],
     {},
     "expected dy f32[2,4], got bf16[2,4]",
+  ],
+  [
+    "attention_cached",
+    [f(1, 1, 3, 4), f(2, 2, 5, 4), f(2, 2, 5, 4), t("i32", 1), t("i32", 1, 1)],
+    cached,
+    "expected a number of key heads that divides the query heads, got 2 of 3",
+  ],
+  [
+    "attention_cached",
+    [f(1, 1, 2, 4), f(2, 2, 5, 4), f(2, 2, 6, 4), t("i32", 1), t("i32", 1, 1)],
+    cached,
+    "expected v of shape [2,2,5,4], got f32[2,2,6,4]",
+  ],
+  [
+    "cache_write",
+    [f(2, 1, 5, 4), f(1, 3, 1, 4), t("i32", 1), t("i32", 3, 1)],
+    {},
+    "expected slots of shape [1,3], got i32[3,1]",
+  ],
+  [
+    "cache_write",
+    [f(2, 1, 5, 4), f(1, 3, 2, 4), t("i32", 1), t("i32", 1, 3)],
+    {},
+    "expected x f32 or bf16 [batch, length, 1, 4], got f32[1,3,2,4]",
   ],
   ["softmax", [f()], {}, "expected x f32 or bf16 of rank >= 1, got f32[]"],
   ["softmax_grad", [f(3), f(4)], {}, "expected dy f32[3], got f32[4]"],

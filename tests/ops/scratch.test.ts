@@ -35,6 +35,12 @@ function attentionCases(): Case[] {
         return [
           ["attention", [query, key, key], attrs],
           ["attention_grad", [query, key, key, query, lse, query], attrs],
+          ...[1, length].map((tokens): Case => {
+            const cache = f32(2, groups, length, dim);
+            const places = [i32(1), i32(1, tokens)];
+            const inputs = [f32(1, tokens, heads, dim), cache, cache, ...places];
+            return ["attention_cached", inputs, { window: 0, scale: 1, compute: "f32" }];
+          }),
         ];
       }),
     ),

@@ -10,7 +10,7 @@ import { compile } from "../../src/passes/index.ts";
 import { LEVELS, type Level, libraryInfo, openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import type { HostValue } from "../../src/train/host_values.ts";
-import type { ProgramName } from "../../src/train/job_programs.ts";
+import type { TrainingProgramName } from "../../src/train/job_programs.ts";
 import { buildMicro, buildUpdate } from "../../src/train/programs.ts";
 import {
   type Fixture,
@@ -29,11 +29,11 @@ const BOUNDS: Record<Precision, { tensor: number; keyBias: number; training: num
 };
 const THREADS = 2;
 
-function engineFor(level: Level, graphs: Partial<Record<ProgramName, Graph>>): Engine {
+function engineFor(level: Level, graphs: Partial<Record<TrainingProgramName, Graph>>): Engine {
   const device = openDevice({ level, threads: THREADS });
   const target = { kind: "cpu", level, threads: THREADS } as const;
   const programs = Object.entries(graphs).map(
-    ([name, graph]) => [name as ProgramName, compile(graph, target)] as const,
+    ([name, graph]) => [name as TrainingProgramName, compile(graph, target)] as const,
   );
   return new Engine(device, new Map(programs));
 }

@@ -80,7 +80,13 @@ fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
 
 const Place = struct { batch: u64, step: u64, row: u64, slot: u64 };
 
-fn write(comptime X: type, comptime Y: type, x: *const Operand, out: *const Operand, at: Place) void {
+fn write(
+    comptime X: type,
+    comptime Y: type,
+    x: *const Operand,
+    out: *const Operand,
+    at: Place,
+) void {
     const size = x.dims[3];
     for (0..x.dims[2]) |head| {
         const from = problem.row_of(X, x, at.batch, at.step, head);
