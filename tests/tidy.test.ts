@@ -41,8 +41,12 @@ const PACKAGES: Record<string, RegExp> = {
   yaml: /^src\/config\//,
   citty: /^src\/cli\//,
   consola: /^src\/util\/log\.ts$/,
+  "@huggingface/tokenizers": /^src\/data\/tokenizers\//,
   "bun:ffi": /^src\/runtime\//,
 };
+
+const packageOf = (path: string): string =>
+  path.startsWith("bun:") ? path : (/^(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? "");
 
 const roomOf = (file: string): string => (file.split("/")[1] ?? "").replace(/\.ts$/, "");
 
@@ -57,7 +61,7 @@ function importProblems(file: string): string[] {
       if (from === to || EVERYTHING.has(from)) continue;
       if (!(ROOMS[from] ?? []).includes(to)) problems.push(`${file}: ${from} may not import ${to}`);
     } else {
-      const name = path.startsWith("bun:") ? path : (path.split("/")[0] ?? "");
+      const name = packageOf(path);
       const allowed = PACKAGES[name];
       if (allowed !== undefined && !allowed.test(file))
         problems.push(`${file}: "${name}" may only be imported where ${allowed} matches`);

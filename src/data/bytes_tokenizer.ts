@@ -13,10 +13,10 @@ export const bytesTokenizer: Tokenizer = {
     return bytes.length === 1 ? bytes[0] : undefined;
   },
   encode: (text): Tokens => (typeof text === "string" ? new TextEncoder().encode(text) : text),
-  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  decode: (ids) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(ids)),
   show: (id) => (id >= 0x20 && id < 0x7f ? String.fromCharCode(id) : hex(id)),
   stream() {
-    const decoder = new TextDecoder();
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     return {
       push: (id) => decoder.decode(Uint8Array.of(id), { stream: true }),
       end: () => decoder.decode(),
