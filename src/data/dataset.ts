@@ -3,9 +3,9 @@ import { readFileSync, statSync } from "node:fs";
 import type { Values } from "../config/field.ts";
 import { DataError } from "../util/errors.ts";
 import { BUILTIN_TEXTS, builtinText, type SplitText } from "./builtin_text.ts";
-import { bytesTokenizer } from "./bytes_tokenizer.ts";
 import type { dataFields } from "./fields.ts";
 import type { Tokenizer, Tokens } from "./tokenizer.ts";
+import { openTokenizer } from "./tokenizers/open_tokenizer.ts";
 
 export interface Dataset {
   readonly name: string;
@@ -13,10 +13,6 @@ export interface Dataset {
   readonly train: Tokens;
   readonly validation: Tokens;
 }
-
-const TOKENIZERS = { bytes: bytesTokenizer } satisfies Record<string, Tokenizer>;
-
-export const tokenizerNamed = (name: keyof typeof TOKENIZERS): Tokenizer => TOKENIZERS[name];
 
 function readText(path: string): string {
   const hint = `data.text is a text file or built-in text (${BUILTIN_TEXTS.join(", ")})`;
@@ -43,10 +39,10 @@ function splitText(text: string, fraction: number): SplitText {
   return { train: text.slice(0, cut), validation: text.slice(cut) };
 }
 
-export function openDataset(options: Values<typeof dataFields>): Dataset {
+export async function openDataset(options: Values<typeof dataFields>): Promise<Dataset> {
   const { text, validationFraction } = options;
   const split = builtinText(text) ?? splitText(readText(text), validationFraction);
-  const tokenizer = tokenizerNamed(options.tokenizer);
+  const tokenizer = await openTokenizer(options.tokenizer);
   return {
     name: text,
     tokenizer,

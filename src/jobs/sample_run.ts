@@ -1,6 +1,6 @@
 /** @file Text from a trained run: its configuration, its weights, a prompt. */
-import { tokenizerNamed } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
+import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { type SampleOptions, sample } from "../generate/sample.ts";
 import { compile } from "../passes/index.ts";
 import { Engine } from "../train/engine.ts";
@@ -21,7 +21,7 @@ export function sampleRun(request: SampleRequest): Promise<string> {
     const graph = buildLogits(model, resolvePrecision(config, target));
     const engine = new Engine(device, new Map([["logits", compile(graph, target)]]));
     loadWeights(engine, model, weights);
-    const tokenizer = tokenizerNamed(config.get(dataFields.tokenizer));
+    const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
     const { blockSize } = model;
     const text = await sample(engine, tokenizer, request.prompt, { ...request, blockSize });
     engine.free();

@@ -15,7 +15,7 @@ import { type RunSource, trainedRun, withDevice } from "./trained_run.ts";
 
 export async function validateRun(source: RunSource): Promise<Validation> {
   const { config, model, weights } = trainedRun(source);
-  const dataset = openDataset(config.values(dataFields));
+  const dataset = await openDataset(config.values(dataFields));
   const { rows } = batchOf(config);
   const length = model.blockSize;
   const { batches } = config.values(validationFields);

@@ -67,14 +67,18 @@ function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
   if (vocabSize > model.vocabSize)
     throw new UserError(
       `architecture.vocab_size ${model.vocabSize} is less than the ${vocabSize} tokens of the tokenizer ${name}`,
-      { code: "config", place: { key: "architecture.vocab_size" } },
+      {
+        code: "config",
+        hint: `set architecture.vocab_size to ${vocabSize} or more; a multiple of 64 is faster`,
+        place: { key: "architecture.vocab_size" },
+      },
     );
 }
 
 export async function runTraining(request: TrainingRequest): Promise<RunFinished> {
   const model = request.job.model(request.config);
   checkSharding(model);
-  const dataset = openDataset(request.config.values(dataFields));
+  const dataset = await openDataset(request.config.values(dataFields));
   checkVocabulary(dataset, model);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);

@@ -11,8 +11,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const options = { tokenizer: "bytes", validationFraction: 0.1 } as const;
 
-test("the built-in text is a megabyte or two of English, its parts disjoint", () => {
-  const { train, validation } = openDataset({ ...options, text: "sotu" });
+test("the built-in text is a megabyte or two of English, its parts disjoint", async () => {
+  const { train, validation } = await openDataset({ ...options, text: "sotu" });
   expect(train.length).toBeGreaterThan(1_500_000);
   expect(validation.length).toBeGreaterThan(80_000);
   const text = bytesTokenizer.decode(train);
@@ -21,23 +21,23 @@ test("the built-in text is a megabyte or two of English, its parts disjoint", ()
   expect(text).not.toContain(held.slice(1000, 1200));
 });
 
-test("a file is cut at the end of a line", () => {
+test("a file is cut at the end of a line", async () => {
   const path = join(folder, "lines.txt");
   const lines = Array.from({ length: 200 }, (_, i) => `line number ${i} – é\n`);
   writeFileSync(path, lines.join(""));
-  const { train, validation } = openDataset({ ...options, text: path });
+  const { train, validation } = await openDataset({ ...options, text: path });
   const parts = [bytesTokenizer.decode(train), bytesTokenizer.decode(validation)];
   expect(parts.join("")).toBe(lines.join(""));
   expect(parts[0]?.endsWith("\n")).toBe(true);
   expect(parts[1]?.length).toBeGreaterThan(lines.join("").length * 0.04);
 });
 
-test("what is no text file", () => {
-  const open = (text: string) => () => openDataset({ ...options, text });
+test("what is no text file", async () => {
+  const open = (text: string) => openDataset({ ...options, text });
   writeFileSync(join(folder, "binary"), Uint8Array.of(0xff, 0xfe, 0x80));
-  expect(open(join(folder, "missing.txt"))).toThrow("missing.txt does not exist");
-  expect(open(folder)).toThrow("is not a file");
-  expect(open(join(folder, "binary"))).toThrow("is not UTF-8 text");
+  await expect(open(join(folder, "missing.txt"))).rejects.toThrow("missing.txt does not exist");
+  await expect(open(folder)).rejects.toThrow("is not a file");
+  await expect(open(join(folder, "binary"))).rejects.toThrow("is not UTF-8 text");
 });
 
 test("characters of several bytes arrive whole", () => {

@@ -6,6 +6,7 @@ import { bytesTokenizer } from "../bytes_tokenizer.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { bytesOfChars } from "./byte_alphabet.ts";
 import { ByteLevelTokenizer } from "./byte_level.ts";
+import { hubTokenizer } from "./hub_tokenizer.ts";
 import { ENCODING_NAMES, openaiTokenizer } from "./openai.ts";
 import { aroundOf } from "./post_processor.ts";
 import { Reference } from "./reference.ts";
@@ -22,6 +23,8 @@ interface Source {
   readonly config: Readonly<Record<string, unknown>>;
   readonly files: () => Readonly<Record<string, string>>;
 }
+
+const HUB = "hf:";
 
 /** Opened once: a vocabulary takes a tenth of a second to read. */
 const opened = new Map<string, Tokenizer>();
@@ -44,7 +47,8 @@ async function sourceOf(name: string): Promise<Source> {
     });
     return { name, path: name, json, config, files };
   }
-  const { path, json, config, files } = readTokenizerFolder(name);
+  const place = name.startsWith(HUB) ? await hubTokenizer(name.slice(HUB.length)) : name;
+  const { path, json, config, files } = readTokenizerFolder(place);
   return { name, path, json, config, files: () => files };
 }
 

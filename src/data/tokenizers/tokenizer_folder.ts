@@ -23,7 +23,7 @@ function objectOf(text: string | undefined, path: string): Readonly<Record<strin
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch {
-    // Reported below, as any other content that is no object.
+    // Reported below, like other content that is no object.
   }
   throw new DataError(`${path} is not a JSON object`, { place: { path } });
 }
