@@ -162,7 +162,7 @@ pub const Opcode = enum(u16) {
     /// q, k, v, out, lse, dout S f32 [B, T, H, D], (documents) -> dq S f32, dk S f32, dv S f32 (D contiguous). words: as attention.
     attention_grad = 43,
     /// x S f [B, T, H, D] (D contiguous), positions u32|i32 [B, T] -> y S f, same dims. words: theta f32,
-    /// inverse (1 = gradient), rotary dims. Half-split pairs (i, i + d/2).
+    /// inverse (1 = gradient), rotary dims d, and optionally magnitude f32 with d/2 frequency factors f64. Half-split pairs (i, i + d/2).
     rope = 44,
     /// ids i32|u32 [M], table C f32 [V, C] -> y C f [M, C]. An id outside [0, V) fails the program.
     embedding = 45,

@@ -27,6 +27,11 @@ export class Cache {
     this.slots = slots;
   }
 
+  /** Tokens that a row may grow to. */
+  get places(): number {
+    return this.size.places;
+  }
+
   /** Mixed values of the module at `path` for q [batch, seq, head, dim], k and v [batch, seq, kv_head, dim]. */
   attend(path: string, q: Tensor, k: Tensor, v: Tensor, options: CachedOptions): Id {
     const { b } = q.trace;

@@ -5,20 +5,28 @@ import { Module } from "./module.ts";
 import type { Param } from "./param.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** The order of a matrix in memory and on disk: ours and GPT-2's, or that of PyTorch's Linear. */
+export type MatrixOrder = "in_out" | "out_in";
+
 export interface LinearOptions {
   readonly bias: boolean;
   readonly init: Init;
+  /** Default: in_out. */
+  readonly order?: MatrixOrder;
 }
 
 export class Linear extends Module {
   readonly weight: Param;
   readonly bias: Param | undefined;
-  private readonly input: Axis;
+  readonly input: Axis;
+  readonly output: Axis;
 
   constructor(input: Axis, output: Axis, options: LinearOptions) {
     super();
     this.input = input;
-    this.weight = this.param("weight", [input, output], options.init);
+    this.output = output;
+    const axes = options.order === "out_in" ? [output, input] : [input, output];
+    this.weight = this.param("weight", axes, options.init);
     this.bias = options.bias ? this.param("bias", [output], init.zeros) : undefined;
   }
 

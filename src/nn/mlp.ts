@@ -3,7 +3,7 @@ import { field, type Values } from "../config/field.ts";
 import { bool, enumOf, int, nullable } from "../config/schema.ts";
 import { type Axis, axis } from "./axis.ts";
 import type { Init } from "./init.ts";
-import { Linear } from "./linear.ts";
+import { Linear, type MatrixOrder } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Rules } from "./sharding.ts";
 import type { Tensor } from "./tensor.ts";
@@ -27,6 +27,8 @@ const config = {
 
 export interface MlpOptions extends Values<typeof config> {
   readonly bias: boolean;
+  /** Default: in_out. */
+  readonly order?: MatrixOrder;
   readonly init: Init;
   /** Of the projection that writes to the residual stream. */
   readonly residualInit: Init;
@@ -43,14 +45,14 @@ export class Mlp extends Module {
   constructor(width: Axis, options: MlpOptions) {
     super();
     this.options = options;
-    const { bias } = options;
+    const { bias, order = "in_out" } = options;
     const ff = axis("n_embd_ff", options.ffWidth ?? options.ffMult * width.size);
-    const inner = () => new Linear(width, ff, { bias, init: options.init });
+    const inner = () => new Linear(width, ff, { bias, order, init: options.init });
     this.gate = options.glu ? this.child("gate", inner) : undefined;
     this.up = this.child("up", inner);
     this.down = this.child(
       "down",
-      () => new Linear(ff, width, { bias, init: options.residualInit }),
+      () => new Linear(ff, width, { bias, order, init: options.residualInit }),
     );
   }
 

@@ -70,7 +70,7 @@ test("settings that do not fit together name the module and both numbers", () =>
     `"blocks.0.attn: n_kv_head 3 does not divide n_head 4"`,
   );
   expect(build("n_embd=6", "positions=rotary")).toThrowErrorMatchingInlineSnapshot(
-    `"blocks.0.attn: rotary positions need an even head width, got 6 / 2 = 3"`,
+    `"blocks.0.attn: rotary positions turn an even part of each head of 3, got 3"`,
   );
 });
 

@@ -1,7 +1,8 @@
 //! rope: rotary embedding with half-split pairs (i, i + d/2), d = rotary dims; angle = position * theta^(-2i/d).
 //! Angles and their reduction are f64, so positions up to 2^32 keep full f32 accuracy. Dims from d on are copied.
 //! check: x, y f32|bf16 [B, T, H, D] with D contiguous, same dims, any other strides, y may be x (same strides and dtype);
-//! positions i32|u32 [B, T] with any strides (0 repeats). words: theta f32 > 0, inverse 0|1, rotary dims even, 2 <= d <= D.
+//! positions i32|u32 [B, T] with any strides (0 repeats). words: theta f32 > 0, inverse 0|1, rotary dims even, 2 <= d <= D, and where
+//! the rotation is scaled: magnitude f32 > 0, then d/2 factors > 0 on the frequencies, each an f64 in two words, low first.
 //! Workspace: none. Private scratch: 16 bytes * (d/2 rounded up to 16) = see `scratch`.
 const std = @import("std");
 const abi = @import("../abi.zig");
@@ -17,7 +18,7 @@ const D = @Vector(lanes, f64);
 const positions_per_tile = 16;
 
 fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
-    if (ins.word_count != 3) return "words must be theta, inverse, rotary dims";
+    if (ins.word_count < 3) return "words must be theta, inverse, rotary dims";
     if (!rows.has_operands(ins, 3)) return "expected x, positions -> y";
     const x = ins.operand(0);
     const positions = ins.operand(1);
@@ -37,7 +38,23 @@ fn check(ins: *const kernel.Instruction) callconv(.c) rows.Problem {
     const d = ins.word(2);
     if (d < 2 or d % 2 != 0 or d > x.dims[3] or d > 1 << 20)
         return "rotary dims must be even, between 2 and D";
+    if (ins.word_count == 3) return null;
+    if (ins.word_count != 4 + d) return "a scaling must be a magnitude and a factor a pair";
+    if (!is_scale(ins.float(3))) return "magnitude must be positive and finite";
+    for (0..d / 2) |i|
+        if (!is_scale(factor(ins, i))) return "factors must be positive and finite";
     return null;
+}
+
+fn is_scale(x: f64) bool {
+    return x > 0 and !std.math.isInf(x);
+}
+
+/// On the frequency of pair `i`.
+fn factor(ins: *const kernel.Instruction, i: usize) f64 {
+    if (ins.word_count == 3 or i >= ins.word(2) / 2) return 1;
+    const high: u64 = ins.word(5 + 2 * i);
+    return @bitCast(high << 32 | ins.word(4 + 2 * i));
 }
 
 fn is_inner_contiguous(o: *const abi.Operand) bool {
@@ -68,18 +85,20 @@ const Table = struct {
         const theta: f64 = ins.float(0);
         const d: f64 = @floatFromInt(ins.word(2));
         for (table.frequency, 0..) |*f, i|
-            f.* = std.math.pow(f64, theta, -2.0 * @as(f64, @floatFromInt(i)) / d);
+            f.* = std.math.pow(f64, theta, -2.0 * @as(f64, @floatFromInt(i)) / d) * factor(ins, i);
         return table;
     }
 
-    fn fill(table: *const Table, position: i64, inverse: bool) void {
+    fn fill(table: *const Table, position: i64, ins: *const kernel.Instruction) void {
         const at: D = @splat(@floatFromInt(position));
-        const sign = rows.splat(if (inverse) -1 else 1);
+        const magnitude: f32 = if (ins.word_count == 3) 1 else ins.float(3);
+        const along = rows.splat(magnitude);
+        const across = rows.splat(if (ins.word(1) == 1) -magnitude else magnitude);
         var i: u64 = 0;
         while (i < table.frequency.len) : (i += lanes) {
             const result = sin_cos(at * @as(D, table.frequency[i..][0..lanes].*));
-            simd.store(f32, table.cosine.ptr + i, result.cosine);
-            simd.store(f32, table.sine.ptr + i, result.sine * sign);
+            simd.store(f32, table.cosine.ptr + i, result.cosine * along);
+            simd.store(f32, table.sine.ptr + i, result.sine * across);
         }
     }
 };
@@ -147,7 +166,7 @@ fn run_tile(
     var known: ?i64 = null;
     for (range.start..range.end) |step| for (0..x.dims[0]) |batch| {
         const position = read_position(ins.operand(1), batch, step);
-        if (known != position) table.fill(position, ins.word(1) == 1);
+        if (known != position) table.fill(position, ins);
         known = position;
         for (0..x.dims[2]) |head| {
             const from = x.ptr(X) + offset(x, batch, step, head);

@@ -16,6 +16,7 @@ const Case = struct {
     rotary: u32,
     theta: f32,
     inverse: bool = false,
+    scaled: bool = false,
     dtype: abi.Dtype = .f32,
 };
 
@@ -31,20 +32,26 @@ fn set(bytes: []u8, dtype: abi.Dtype, i: usize, x: f32) void {
     } else std.mem.writeInt(u16, bytes[i * 2 ..][0..2], simd.bf16_from_f32(x), .little);
 }
 
+const magnitude = 1.25;
+
+/// On the frequency of a pair, where a case is scaled.
+fn factor_of(pair: usize) f64 {
+    return 1.0 / (1.0 + 0.3 * @as(f64, @floatFromInt(pair)));
+}
+
 /// Element d after rotation of the row that starts at `at`.
 fn exact(c: Case, x: []const u8, at: usize, d: usize, position: f64) f64 {
     if (d >= c.rotary) return get(x, c.dtype, at + d);
     const half = c.rotary / 2;
     const pair: f64 = @floatFromInt(d % half);
-    const angle = position * std.math.pow(
-        f64,
-        c.theta,
-        -2.0 * pair / @as(f64, @floatFromInt(c.rotary)),
-    );
-    const sine = if (c.inverse) -@sin(angle) else @sin(angle);
+    const plain = std.math.pow(f64, c.theta, -2.0 * pair / @as(f64, @floatFromInt(c.rotary)));
+    const angle = position * (plain * if (c.scaled) factor_of(d % half) else 1);
+    const length: f64 = if (c.scaled) magnitude else 1;
+    const sine = length * if (c.inverse) -@sin(angle) else @sin(angle);
+    const cosine = length * @cos(angle);
     const low = get(x, c.dtype, at + d % half);
     const high = get(x, c.dtype, at + d % half + half);
-    return if (d < half) low * @cos(angle) - high * sine else high * @cos(angle) + low * sine;
+    return if (d < half) low * cosine - high * sine else high * cosine + low * sine;
 }
 
 fn run_case(c: Case, rng: std.Random) !void {
@@ -63,7 +70,13 @@ fn run_case(c: Case, rng: std.Random) !void {
     };
     const dims = [_]u32{ batches, steps, heads, c.head_dim };
     const strides = [_]u64{ steps * row, row, c.head_dim, 1 };
-    const words = [_]u32{ team.word(c.theta), @intFromBool(c.inverse), c.rotary };
+    var room: [4 + 128]u32 = undefined;
+    room[0..4].* = .{ team.word(c.theta), @intFromBool(c.inverse), c.rotary, team.word(magnitude) };
+    for (0..c.rotary / 2) |i| {
+        const bits: u64 = @bitCast(factor_of(i));
+        room[4 + 2 * i ..][0..2].* = .{ @truncate(bits), @intCast(bits >> 32) };
+    }
+    const words = if (c.scaled) room[0 .. 4 + c.rotary] else room[0..3];
     var first: ?[]u8 = null;
     for ([_]u32{ 1, 2, 3 }) |threads| {
         // In place, on a copy.
@@ -73,7 +86,7 @@ fn run_case(c: Case, rng: std.Random) !void {
             team.contiguous(@as([]u32, &positions), .u32, &.{ batches, steps }),
             team.output(team.strided(y, c.dtype, &dims, &strides)),
         };
-        _ = try team.run(rope, &team.instruction(.rope, &operands, &words, false), threads);
+        _ = try team.run(rope, &team.instruction(.rope, &operands, words, false), threads);
         if (first) |kept| try std.testing.expectEqualSlices(u8, kept, y) else first = y;
         if (threads > 1) allocator.free(y);
     }
@@ -103,6 +116,8 @@ test "rope against f64" {
         .{ .head_dim = 20, .rotary = 12, .theta = 500 },
         .{ .head_dim = 2, .rotary = 2, .theta = 10000 },
         .{ .head_dim = 7, .rotary = 6, .theta = 10000 },
+        .{ .head_dim = 20, .rotary = 12, .theta = 500, .scaled = true },
+        .{ .head_dim = 64, .rotary = 64, .theta = 5e5, .scaled = true, .inverse = true },
         .{ .head_dim = 128, .rotary = 32, .theta = 1e6 },
         .{ .head_dim = 96, .rotary = 96, .theta = 1e6, .dtype = .bf16 },
     };
@@ -133,6 +148,21 @@ test "rope refuses what it cannot take" {
             team.check(rope, &team.instruction(.rope, &operands, &words, false)) != null,
         );
     }
+    const scaled = [_]u32{ good[0], 0, 2, team.word(2), 0, 0x3ff00000 };
+    try std.testing.expectEqual(
+        null,
+        team.check(rope, &team.instruction(.rope, &operands, &scaled, false)),
+    );
+    for ([_]usize{ 3, 5 }) |at| {
+        var words = scaled;
+        words[at] = 0;
+        try std.testing.expect(
+            team.check(rope, &team.instruction(.rope, &operands, &words, false)) != null,
+        );
+    }
+    try std.testing.expect(
+        team.check(rope, &team.instruction(.rope, &operands, scaled[0..5], false)) != null,
+    );
     const not_written = [_]abi.Operand{ x, positions, x };
     try std.testing.expect(
         team.check(rope, &team.instruction(.rope, &not_written, &good, false)) != null,
