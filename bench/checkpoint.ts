@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Field } from "../src/config/field.ts";
-import { commitCheckpoint, contentBytes } from "../src/train/checkpoint/commit.ts";
+import { commitCheckpoint, contentBytes, WRITE_BYTES } from "../src/train/checkpoint/commit.ts";
 import { realFiles } from "../src/train/checkpoint/files.ts";
 import {
   checkpointFields,
@@ -18,7 +18,6 @@ import {
 } from "../src/train/fields.ts";
 import { runTraining } from "../src/train/run.ts";
 import { savedStates, stateLayouts } from "../src/train/saved_states.ts";
-import { WINDOW_BYTES } from "../src/util/window_hash.ts";
 import { SIZES, type SizeName, sizeConfig } from "./sizes.ts";
 
 const { values } = parseArgs({
@@ -76,10 +75,19 @@ async function stepSeconds(name: string, interval: number): Promise<number[]> {
 const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
 const median = (xs: readonly number[]): number =>
   [...xs].sort((a, b) => a - b)[xs.length >> 1] ?? 0;
+/**
+ * The cost within one run, which what else the machine does cannot mimic: all steps against the second half of the steps between two
+ * saves, when the save is long written.
+ */
+function costWithin(seconds: readonly number[]): number {
+  const undisturbed = seconds.filter((_, i) => (WARMUP + i) % every >= every / 2);
+  const mean = (xs: readonly number[]): number => sum(xs) / xs.length;
+  return mean(seconds) / mean(undisturbed) - 1;
+}
 const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
 
 /** A checkpoint of this size: one pattern for all, every byte of which is hashed and written. */
-const pattern = new Uint8Array(WINDOW_BYTES);
+const pattern = new Uint8Array(WRITE_BYTES);
 for (let at = 0; at < pattern.length; at += 1 << 16)
   crypto.getRandomValues(pattern.subarray(at, at + (1 << 16)));
 const contents = {
@@ -111,12 +119,12 @@ async function plainSeconds(flags: number): Promise<number> {
   const { O_WRONLY, O_CREAT } = constants;
   const began = performance.now();
   const file = await open(join(root, "plain"), O_WRONLY | O_CREAT | flags);
-  for (let at = 0; at < bytes; at += WINDOW_BYTES) await file.write(pattern);
+  for (let at = 0; at < bytes; at += WRITE_BYTES) await file.write(pattern);
   await file.sync();
   await file.close();
   const seconds = (performance.now() - began) / 1e3;
   await realFiles.remove(join(root, "plain"));
-  return (seconds * bytes) / (Math.ceil(bytes / WINDOW_BYTES) * WINDOW_BYTES);
+  return (seconds * bytes) / (Math.ceil(bytes / WRITE_BYTES) * WRITE_BYTES);
 }
 
 try {
@@ -141,6 +149,8 @@ try {
       never_saving_s: rounded(sum(never)),
       saving_s: rounded(sum(saving)),
       cost: rounded(sum(saving) / sum(never) - 1),
+      cost_within_run: rounded(costWithin(saving)),
+      same_without_saving: rounded(costWithin(never)),
       median_step_s: rounded(median(saving), 4),
       slowest_step_over_median: rounded(Math.max(...saving) / median(saving), 2),
       slowest_over_median_never_saving: rounded(Math.max(...never) / median(never), 2),

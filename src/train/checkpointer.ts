@@ -80,6 +80,7 @@ export class Checkpointer {
   private readonly parts: CheckpointerParts;
   private readonly root: string;
   private readonly images: Readonly<Record<string, CopiedImage | LiveImage>>;
+  private copying: Promise<void> = Promise.resolve();
   private writing: Promise<void> = Promise.resolve();
   private restoredFrom: string | null = null;
   private savedStep = -1;
@@ -156,18 +157,25 @@ export class Checkpointer {
     return this.best;
   }
 
-  /** Takes the state (nothing may be in flight) and starts to write its copy; waits for the save before. */
+  /**
+   * Starts to copy the state as it is now (nothing may be in flight), and then to write the copy; waits for the save before. The state
+   * must not change before `copied`: the next step's forward and backward passes may run meanwhile, not its update.
+   */
   async save(state: RunState): Promise<void> {
     await this.writing;
     if (state.step === this.savedStep) return;
-    for (const image of Object.values(this.images))
-      if (image instanceof CopiedImage) image.capture();
+    this.copying = this.copyStates();
     this.savedStep = state.step;
     const { request } = this;
     this.request = null;
     if (request !== null) withdrawRequest(this.parts.directory);
     this.writing = this.write(state, request === null ? {} : { request });
     if (!this.parts.copies) await this.writing;
+  }
+
+  /** Waits until the state of the last save may change again. */
+  copied(): Promise<void> {
+    return this.copying;
   }
 
   /** Waits until the last save is on disk; throws when no save of this attempt ever worked. */
@@ -177,6 +185,13 @@ export class Checkpointer {
       throw new CheckpointError(`no checkpoint could be written to ${this.root}`, {
         hint: "the warnings above say why",
       });
+  }
+
+  private async copyStates(): Promise<void> {
+    // The next step is queued first: the copying goes on beside it.
+    await new Promise(setImmediate);
+    for (const image of Object.values(this.images))
+      if (image instanceof CopiedImage) await image.capture();
   }
 
   private contents(): Readonly<Record<string, FileImage>> {
@@ -202,6 +217,7 @@ export class Checkpointer {
 
   private async write(state: RunState, more: { readonly request?: string }): Promise<void> {
     const began = performance.now();
+    await this.copying;
     await this.guarded(state.step, more, async () => {
       const name = await commitCheckpoint(this.files, this.root, {
         files: this.contents(),

@@ -200,6 +200,7 @@ export class Trainer {
       await engine.start(micro === 0 ? "micro" : "micro_add", inputs);
     }
     const rate = learningRate(schedule, index, steps);
+    await this.parts.checkpoints.copied();
     const update = await engine.start("update", { learning_rate: rate, step: index + 1 });
     return { index, learningRate: rate, update };
   }

@@ -3,7 +3,7 @@
  * temporary folder, full writes, fsync, manifest last, rename, and only then `latest`.
  */
 import { CheckpointError } from "../../util/errors.ts";
-import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
+import { WindowHash } from "../../util/window_hash.ts";
 import { type Files, type OpenFile, replaceText } from "./files.ts";
 import { bytesImage, type FileImage } from "./image.ts";
 import { FORMAT_VERSION, type Manifest, type ManifestFile, manifestText } from "./manifest.ts";
@@ -20,14 +20,17 @@ export const stepFolder = (step: number): string => `step-${String(step).padStar
 export const contentBytes = (contents: Pick<CheckpointContents, "files">): number =>
   Object.values(contents.files).reduce((sum, image) => sum + image.bytes, 0);
 
-/** While a window is being written the next one is read and hashed. */
+/** Large enough for the disk's full speed. */
+export const WRITE_BYTES = 2 ** 24;
+
+/** While a window is being written the next one is read and, unless the image knows its hash, hashed. */
 async function writeWindows(file: OpenFile, image: FileImage): Promise<string> {
   const hash = new WindowHash();
   let writing: Promise<void> = Promise.resolve();
   try {
-    for (let at = 0; at < image.bytes; at += WINDOW_BYTES) {
-      const window = image.window(at, Math.min(WINDOW_BYTES, image.bytes - at));
-      hash.update(window);
+    for (let at = 0; at < image.bytes; at += WRITE_BYTES) {
+      const window = image.window(at, Math.min(WRITE_BYTES, image.bytes - at));
+      if (image.hash === undefined) hash.update(window);
       await writing;
       writing = file.write(window);
       // It is awaited, but later: until then its failure is nobody's fault.
@@ -38,7 +41,7 @@ async function writeWindows(file: OpenFile, image: FileImage): Promise<string> {
   } finally {
     await writing.catch(() => undefined);
   }
-  return hash.digest();
+  return image.hash ?? hash.digest();
 }
 
 async function writeFile(

@@ -3,10 +3,14 @@
  * as the file will be, and written from there while training goes on, or gathered from the live states while training waits.
  */
 import type { DeviceBuffer } from "../../runtime/index.ts";
+import { assert } from "../../util/errors.ts";
+import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
 import { type SafetensorsDtype, safetensorsHeader } from "./safetensors.ts";
 
 export interface FileImage {
   readonly bytes: number;
+  /** Of the whole file, where it is known before the file is read. */
+  readonly hash?: string;
   /** `length` bytes of the file from `offset` on; valid until the second call after this one. */
   window(offset: number, length: number): Uint8Array;
 }
@@ -46,24 +50,50 @@ export interface LiveTensor extends TensorPart {
   readonly buffer: DeviceBuffer;
 }
 
-/** A file image in a buffer of its own: written by the system straight from there, without a copy. */
+/** Fills `target` with the file's bytes from `offset` on. The states are read where they lie: nothing may write them meanwhile. */
+function gather(layout: TensorLayout<LiveTensor>, offset: number, target: Uint8Array): void {
+  const { header, parts } = layout;
+  const end = offset + target.length;
+  if (offset < header.length) target.set(header.subarray(offset, end));
+  for (const { tensor, offset: start } of parts) {
+    const from = Math.max(offset, start);
+    const to = Math.min(end, start + tensor.bytes);
+    if (from < to) target.set(tensor.buffer.map(from - start, to - from), from - offset);
+  }
+}
+
+/** Copied and hashed between two looks at what else waits: some milliseconds. */
+const SLICE_BYTES = 16 * WINDOW_BYTES;
+
+/** A file image in a buffer of its own: written by the system straight from there, without another copy. */
 export class CopiedImage implements FileImage {
   readonly bytes: number;
   private readonly layout: TensorLayout<LiveTensor>;
   private readonly copy: DeviceBuffer;
+  private captured: string | undefined;
 
   /** `copy` holds layout.bytes. */
   constructor(layout: TensorLayout<LiveTensor>, copy: DeviceBuffer) {
     this.layout = layout;
     this.copy = copy;
     this.bytes = layout.bytes;
-    copy.write(layout.header);
   }
 
-  /** Copies the states as they are now. */
-  capture(): void {
-    for (const { tensor, offset } of this.layout.parts)
-      this.copy.copyFrom(tensor.buffer, 0, offset, tensor.bytes);
+  get hash(): string {
+    assert(this.captured !== undefined, "a copy is taken before it is written");
+    return this.captured;
+  }
+
+  /** Copies the states and hashes them on the way; programs that only read the states may run meanwhile. */
+  async capture(): Promise<void> {
+    const hash = new WindowHash();
+    for (let at = 0; at < this.bytes; at += WINDOW_BYTES) {
+      const window = this.copy.map(at, Math.min(WINDOW_BYTES, this.bytes - at));
+      gather(this.layout, at, window);
+      hash.update(window);
+      if (at % SLICE_BYTES === 0) await new Promise(setImmediate);
+    }
+    this.captured = hash.digest();
   }
 
   window(offset: number, length: number): Uint8Array {
@@ -91,13 +121,8 @@ export class LiveImage implements FileImage {
     const window = next.length < length ? new Uint8Array(length) : next;
     this.windows[0] = last;
     this.windows[1] = window;
-    const { header, parts } = this.layout;
-    if (offset < header.length) window.set(header.subarray(offset, offset + length));
-    for (const { tensor, offset: start } of parts) {
-      const from = Math.max(offset, start);
-      const to = Math.min(offset + length, start + tensor.bytes);
-      if (from < to) tensor.buffer.read(window.subarray(from - offset, to - offset), from - start);
-    }
-    return window.subarray(0, length);
+    const target = window.subarray(0, length);
+    gather(this.layout, offset, target);
+    return target;
   }
 }

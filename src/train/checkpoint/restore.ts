@@ -1,7 +1,8 @@
 /** @file Finds the checkpoint to go on from: the newest that verifies, falling back loudly. */
 import { open, stat } from "node:fs/promises";
 import { CheckpointError } from "../../util/errors.ts";
-import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
+import { WindowHash } from "../../util/window_hash.ts";
+import { WRITE_BYTES } from "./commit.ts";
 import type { Files } from "./files.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 
@@ -38,9 +39,9 @@ async function hashFile(path: string): Promise<string> {
   const handle = await open(path, "r");
   try {
     const hash = new WindowHash();
-    const window = new Uint8Array(WINDOW_BYTES);
+    const window = new Uint8Array(WRITE_BYTES);
     for (;;) {
-      const { bytesRead } = await handle.read(window, 0, WINDOW_BYTES);
+      const { bytesRead } = await handle.read(window, 0, WRITE_BYTES);
       if (bytesRead === 0) return hash.digest();
       hash.update(window.subarray(0, bytesRead));
     }
