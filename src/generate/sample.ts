@@ -36,7 +36,10 @@ export async function sample(
     const run = await engine.start("logits", { tokens: window, starts });
     const logits = await run.output("logits");
     assert(logits instanceof Float32Array, "logits are not f32");
-    const id = chooseToken(logits.subarray(0, tokenizer.vocabSize), options, ids.length);
+    const id = chooseToken(logits.subarray(0, tokenizer.vocabSize), options, {
+      position: ids.length,
+      before: ids,
+    });
     ids.push(id);
     emit(stream.push(id));
   }
