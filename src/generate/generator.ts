@@ -100,7 +100,7 @@ export class Generator {
 
   private check({ prompt, maxTokens, sampling }: GenerationRequest): void {
     const fail = (message: string): never => {
-      throw new UserError(message, { code: "data" });
+      throw new UserError(message, { code: "config" });
     };
     if (prompt.length === 0) fail("the prompt has no tokens; give it at least one");
     if (prompt.length >= this.places)
