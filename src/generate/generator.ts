@@ -105,8 +105,7 @@ export class Generator {
     if (prompt.length === 0) fail("the prompt has no tokens; give it at least one");
     if (prompt.length >= this.places)
       fail(
-        `the prompt has ${prompt.length} tokens and the context of the model is ${this.places}: ` +
-          "no room for an answer; shorten the prompt",
+        `the prompt has ${prompt.length} tokens, the model's context is ${this.places}: shorten it`,
       );
     const unknown = prompt.find((id) => !(id >= 0 && id < this.decoder.vocabSize));
     if (unknown !== undefined)

@@ -51,7 +51,7 @@ test("what is refused", async () => {
   expect(await said("x".repeat(32))).toMatchInlineSnapshot(`
     "exit 2
     stderr:
-    error: the prompt has 32 tokens and the context of the model is 32: no room for an answer; shorten the prompt
+    error: the prompt has 32 tokens, the model's context is 32: shorten it
     "
   `);
   expect(await said("--prompts", "empty.txt")).toMatchInlineSnapshot(`
