@@ -15,6 +15,8 @@ if (!existsSync("zig-out/lib/libtheseus.so"))
   throw new Error("zig build left no zig-out/lib/libtheseus.so");
 mkdirSync("dist", { recursive: true });
 rmSync(out, { force: true });
+/** Programs of threads; src/util/worker_entry.ts names them in the same way. */
+const WORKERS = ["./src/data/prefetch_worker.ts"];
 const flags = [
   ...["--compile", `--compile-executable-path=${runtime}`, "--bytecode", "--format=esm"],
   ...["--minify-syntax", "--minify-whitespace"],
@@ -23,5 +25,5 @@ const flags = [
   // Users' own code (--load, script) may import npm packages that are installed beside it.
   "--compile-autoload-package-json",
 ];
-await $`bun build src/binary.ts ${flags} --outfile=${out}`.quiet();
+await $`bun build src/binary.ts ${WORKERS} ${flags} --outfile=${out}`.quiet();
 console.log(`${out}: ${(statSync(out).size / 2 ** 20).toFixed(1)} MiB`);

@@ -1,52 +1,86 @@
-/** @file Text as tokens, split into what is trained on and what is held out. */
-import { readFileSync, statSync } from "node:fs";
+/** @file What a configuration says to train on, opened: a text, or folders of tokens. */
 import type { Values } from "../config/field.ts";
-import { DataError } from "../util/errors.ts";
-import { BUILTIN_TEXTS, builtinText, type SplitText } from "./builtin_text.ts";
+import { ConfigError } from "../util/errors.ts";
 import type { dataFields } from "./fields.ts";
-import type { Tokenizer, Tokens } from "./tokenizer.ts";
+import { kindsOf, openFolders } from "./folder_dataset.ts";
+import type { TrainLoader } from "./loader.ts";
+import type { HeldOut, Place } from "./samples/sampler.ts";
+import { openText } from "./text_dataset.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 import { openTokenizer } from "./tokenizers/open_tokenizer.ts";
 
+export type DataOptions = Values<typeof dataFields>;
+
+/** What the order of samples depends on besides the data. */
+export interface OrderOptions {
+  readonly length: number;
+  readonly seed: number;
+  /** Moments that are given in steps are as many samples later. */
+  readonly samplesPerStep: number;
+}
+
+/** Training samples in the order of a run. */
+export interface TrainData {
+  /** Samples after which everything was seen once. */
+  readonly perEpoch: number;
+  place(sample: number): Place;
+  /** Batches of `rows` samples, from sample `first` on. */
+  loader(rows: number, first: number): TrainLoader;
+}
+
+/** What a run was trained on: another tokenizer's ids mean something else, other content is another order. */
+export interface DataRecord {
+  readonly tokenizer: string;
+  readonly content: string;
+}
+
 export interface Dataset {
+  /** For people. */
   readonly name: string;
   readonly tokenizer: Tokenizer;
-  readonly train: Tokens;
-  readonly validation: Tokens;
+  /** Ids are below. */
+  readonly vocabSize: number;
+  /** `data.document_mask` with null settled. */
+  readonly documentMask: boolean;
+  readonly trainTokens: number;
+  readonly record: DataRecord;
+  train(options: OrderOptions): TrainData;
+  heldOut(length: number): HeldOut;
 }
 
-function readText(path: string): string {
-  const hint = `data.text is a text file or built-in text (${BUILTIN_TEXTS.join(", ")})`;
-  const fail = (why: string): never => {
-    throw new DataError(`data.text: ${path} ${why}`, { hint, place: { key: "data.text" } });
-  };
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return fail("does not exist");
-  if (!stat.isFile()) return fail("is not a file");
-  const bytes = readFileSync(path);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return fail("is not UTF-8 text");
-  }
+/** Folders of tokens that the configuration names, with their weights; none: it names a text. */
+export function foldersOf(options: DataOptions): readonly { path: string; weight: number }[] {
+  const { tokens, mixture, text } = options;
+  const named = [
+    ...(tokens === null ? [] : ["data.tokens"]),
+    ...(mixture.length === 0 ? [] : ["data.mixture"]),
+    ...(text === "sotu" ? [] : ["data.text"]),
+  ];
+  if (named.length > 1)
+    throw new ConfigError(
+      `${named.join(" and ")} each say what to train on: expected one of them`,
+      {
+        place: { key: named[0] ?? "data" },
+      },
+    );
+  return tokens === null ? mixture : [{ path: tokens, weight: 1 }];
 }
 
-/** Cuts where a line ends, if one ends nearby, so that no sentence stands in both parts. */
-function splitText(text: string, fraction: number): SplitText {
-  const wanted = Math.floor(text.length * (1 - fraction));
-  const lineEnd = text.indexOf("\n", wanted);
-  const near = lineEnd !== -1 && lineEnd - wanted < text.length * fraction * 0.5;
-  const cut = near ? lineEnd + 1 : wanted;
-  return { train: text.slice(0, cut), validation: text.slice(cut) };
+/** `data.document_mask` with null settled, from the indices of the folders alone. */
+export function documentMaskOf(options: DataOptions): boolean {
+  if (options.documentMask !== null) return options.documentMask;
+  return kindsOf(foldersOf(options)).includes("rows");
 }
 
-export async function openDataset(options: Values<typeof dataFields>): Promise<Dataset> {
-  const { text, validationFraction } = options;
-  const split = builtinText(text) ?? splitText(readText(text), validationFraction);
-  const tokenizer = await openTokenizer(options.tokenizer);
-  return {
-    name: text,
-    tokenizer,
-    train: tokenizer.encode(split.train),
-    validation: tokenizer.encode(split.validation),
-  };
+export async function openDataset(options: DataOptions): Promise<Dataset> {
+  const folders = foldersOf(options);
+  if (folders.length > 0) return openFolders(options, folders);
+  if (options.stages.length > 0)
+    throw new ConfigError(
+      "data.stages gives weights to the folders of data.mixture, but there are none",
+      {
+        place: { key: "data.stages" },
+      },
+    );
+  return openText(options, await openTokenizer(options.tokenizer));
 }

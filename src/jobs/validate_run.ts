@@ -1,7 +1,8 @@
 /** @file The loss of a trained run over its held-out text, as the run itself computes it. */
+import { newBatch } from "../data/batch.ts";
 import { openDataset } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
-import { newBatch, ValidationLoader } from "../data/loader.ts";
+import { ValidationLoader } from "../data/loader.ts";
 import { compile } from "../passes/index.ts";
 import { batchOf } from "../train/batch_size.ts";
 import { Engine } from "../train/engine.ts";
@@ -19,10 +20,11 @@ export async function validateRun(source: RunSource): Promise<Validation> {
   const { rows } = batchOf(config);
   const length = model.blockSize;
   const { batches } = config.values(validationFields);
-  const loader = new ValidationLoader(dataset.validation, length, rows, batches);
+  const loader = new ValidationLoader(dataset.heldOut(length), rows, batches);
   return withDevice(config, source.threads, async (device) => {
     const target = targetOf(device);
-    const graph = buildEval(model, { rows, length }, resolvePrecision(config, target));
+    const batch = { rows, length, documents: dataset.documentMask };
+    const graph = buildEval(model, batch, resolvePrecision(config, target));
     const engine = new Engine(device, new Map([["eval", compile(graph, target)]]));
     loadWeights(engine, model, weights);
     const result = await validateOn(engine, loader, dataset.tokenizer, newBatch(rows, length));

@@ -1,5 +1,6 @@
 /** @file All programs of a training job, compiled: what the engine loads and what `plan` reports on. */
 import type { Config } from "../config/config.ts";
+import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Precision } from "../nn/trace.ts";
 import { adamwFields } from "../optim/fields.ts";
@@ -29,7 +30,8 @@ export function compileTraining(
   const { rows, accumulate } = batchOf(config);
   const samples = config.get(samplingFields.interval) !== 0;
   const precision = resolvePrecision(config, target);
-  const batch = { rows, length: model.blockSize };
+  const documents = config.get(dataFields.documentMask) === true;
+  const batch = { rows, length: model.blockSize, documents };
   const micro = (add: boolean) => buildMicro(model, { batch, precision, seed, accumulate: add });
   const graphs = [
     buildInit(model, seed),

@@ -1,5 +1,7 @@
 /** @file What a run will need, computed without running it: parameters, arithmetic, exact memory. */
 import type { Config } from "../config/config.ts";
+import { documentMaskOf } from "../data/dataset.ts";
+import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { CpuTarget } from "../passes/index.ts";
 import { batchOf, settleBatch } from "./batch_size.ts";
@@ -61,6 +63,12 @@ export function prepare(
   return last ?? build(config);
 }
 
+/** `data.document_mask` decides over inputs of the programs, and so over memory. */
+function settleDocuments(config: Config): Config {
+  const mask = documentMaskOf(config.values(dataFields));
+  return config.with(new Map([[dataFields.documentMask, mask]]));
+}
+
 /** `freeBytes`: what `per_device_batch_size: auto` may use. */
 export function planRun(
   job: Job,
@@ -69,7 +77,8 @@ export function planRun(
   freeBytes = Number.POSITIVE_INFINITY,
 ): RunPlan {
   const model = job.model(asked);
-  const { config, programs, memory } = prepare(model, asked, target, freeBytes);
+  const settled = settleDocuments(asked);
+  const { config, programs, memory } = prepare(model, settled, target, freeBytes);
   const { steps } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
   const list = model.parameters().map(({ path, axes, count }) => ({ path, axes, count }));

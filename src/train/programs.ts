@@ -8,7 +8,9 @@ import { axis } from "../nn/axis.ts";
 import { emitInit } from "../nn/init.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Param } from "../nn/param.ts";
+import type { Sequence } from "../nn/sequence.ts";
 import { Tensor } from "../nn/tensor.ts";
+import type { TokenLoss } from "../nn/token_loss.ts";
 import { type Precision, Trace } from "../nn/trace.ts";
 import { Builder } from "../ops/builder.ts";
 import { add } from "../ops/prim/add.ts";
@@ -21,11 +23,14 @@ import { max } from "../ops/prim/max.ts";
 import { reshape } from "../ops/prim/reshape.ts";
 import { type AdamwOptions, adamwUpdate, type Slot } from "../optim/adamw_update.ts";
 import type { DType } from "../util/dtype.ts";
+import { ConfigError } from "../util/errors.ts";
 import type { Shape } from "../util/shapes.ts";
 
 export interface BatchShape {
   readonly rows: number;
   readonly length: number;
+  /** Rows hold several documents that know nothing of each other: the host says where they lie. Absent: no. */
+  readonly documents?: boolean;
 }
 
 const shapeOf = (param: Param): number[] => param.axes.map((a) => a.size);
@@ -36,9 +41,41 @@ const state = (b: Builder, name: string, shape: Shape, dtype: DType): Id =>
 const hostInput = (b: Builder, name: string, shape: Shape, dtype: DType): Id =>
   input(b, { name, kind: "input", shape, dtype });
 
-function tokenInputs(trace: Trace, { rows, length }: BatchShape): { ids: Tensor; targets: Tensor } {
-  const axes = [axis("batch", rows), axis("seq", length)];
-  return { ids: trace.input("tokens", axes, "i32"), targets: trace.input("targets", axes, "i32") };
+/** The loss of a batch that the host gives. */
+function batchLoss(model: LanguageModel, trace: Trace, batch: BatchShape): TokenLoss {
+  const axes = [axis("batch", batch.rows), axis("seq", batch.length)];
+  const given = (name: string, dtype: DType) => trace.input(name, axes, dtype);
+  const ids = given("tokens", "i32");
+  const targets = given("targets", "i32");
+  if (batch.documents !== true) return model.loss(ids, targets);
+  const [positions, documents] = [given("positions", "i32"), given("documents", "u32")];
+  const { sequence, read } = watched(positions, documents);
+  const loss = model.loss(ids, targets, sequence);
+  if (!read.documents || !read.positions)
+    throw new ConfigError(
+      "this model does not keep the documents of a row apart: its layers do not read the sequence they are given",
+      {
+        place: { key: "data.document_mask" },
+        hint: "data.document_mask: false trains across documents",
+      },
+    );
+  return loss;
+}
+
+/** A sequence that notes what was read of it. */
+function watched(positions: Tensor, documents: Tensor) {
+  const read = { positions: false, documents: false };
+  const sequence: Sequence = {
+    get positions() {
+      read.positions = true;
+      return positions;
+    },
+    get documents() {
+      read.documents = true;
+      return documents;
+    },
+  };
+  return { sequence, read };
 }
 
 /** Writes the initial parameters. The optimizer's averages start as the zeros that fresh buffers hold. */
@@ -71,8 +108,7 @@ export function buildMicro(model: LanguageModel, options: MicroOptions): Graph {
   const step = hostInput(b, "step", [], "u32");
   const sample = hostInput(b, "sample", [batch.rows], "u32");
   const trace = new Trace(b, options.precision, { seed, step, sample });
-  const { ids, targets } = tokenInputs(trace, batch);
-  const loss = model.loss(ids, targets);
+  const loss = batchLoss(model, trace, batch);
   const params = model.parameters();
   const grads = grad(
     b,
@@ -130,8 +166,7 @@ export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph 
 export function buildEval(model: LanguageModel, batch: BatchShape, precision: Precision): Graph {
   const b = new Builder("eval");
   const trace = new Trace(b, precision);
-  const { ids, targets } = tokenInputs(trace, batch);
-  const loss = model.loss(ids, targets);
+  const loss = batchLoss(model, trace, batch);
   b.output("loss_sum", loss.sum);
   b.output("tokens", loss.count);
   return b.finish();

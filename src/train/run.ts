@@ -3,9 +3,10 @@
  * of that name that is there already goes on from its newest checkpoint that verifies.
  */
 import type { Config } from "../config/config.ts";
-import { type Dataset, openDataset } from "../data/dataset.ts";
+import { newBatch } from "../data/batch.ts";
+import { type Dataset, openDataset, type TrainData } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
-import { newBatch, TrainLoader, ValidationLoader } from "../data/loader.ts";
+import { ValidationLoader } from "../data/loader.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
@@ -13,6 +14,7 @@ import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { batchOf } from "./batch_size.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
+import { withDataset } from "./data_record.ts";
 import { Engine } from "./engine.ts";
 import {
   checkpointFields,
@@ -63,7 +65,8 @@ export interface Inside {
 }
 
 function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
-  const { name, vocabSize } = dataset.tokenizer;
+  const { vocabSize, tokenizer } = dataset;
+  const { name } = tokenizer;
   if (vocabSize > model.vocabSize)
     throw new UserError(
       `architecture.vocab_size ${model.vocabSize} is less than the ${vocabSize} tokens of the tokenizer ${name}`,
@@ -80,12 +83,13 @@ export async function runTraining(request: TrainingRequest): Promise<RunFinished
   checkSharding(model);
   const dataset = await openDataset(request.config.values(dataFields));
   checkVocabulary(dataset, model);
+  const config = withDataset(request.config, dataset);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
   const { threads } = request.config.values(trainingFields);
   const device = openDevice(threads === null ? {} : { threads });
   try {
-    return await trainOn(device, model, dataset, request);
+    return await trainOn(device, model, dataset, { ...request, config });
   } finally {
     device.close();
   }
@@ -97,7 +101,7 @@ async function trainOn(
   dataset: Dataset,
   request: TrainingRequest,
 ): Promise<RunFinished> {
-  const run = openRun(request, model, device);
+  const run = openRun(request, model, device, dataset.record);
   try {
     const { programs, memory } = run.prepared;
     expectFits(memory, device.info.memory_bytes);
@@ -129,7 +133,11 @@ async function trainIn(
   const { precision } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
   const target = targetOf(engine.device);
-  const loader = new TrainLoader(dataset.train, model.blockSize, config.get(trainingFields.seed));
+  const data = dataset.train({
+    length: model.blockSize,
+    seed: config.get(trainingFields.seed),
+    samplesPerStep: rows * accumulate,
+  });
   const initial = await engine.start("init");
   const checkpoints = checkpointerOf(engine, model, run);
   await initial.done();
@@ -143,10 +151,10 @@ async function trainIn(
     kind: "started",
     directory,
     parameters: model.parameters().reduce((n, p) => n + p.count, 0),
-    steps: lastStepOf(config, model.blockSize, loader.windowsPerEpoch),
+    steps: lastStepOf(config, model.blockSize, data.perEpoch),
     tokensPerStep: rows * model.blockSize * accumulate,
     dataset: dataset.name,
-    trainTokens: dataset.train.length,
+    trainTokens: dataset.trainTokens,
     memoryBytes,
     device: target.level,
     threads: target.threads,
@@ -155,7 +163,7 @@ async function trainIn(
   });
   const metrics = new RunMetrics(run, from);
   try {
-    const parts = { engine, model, dataset, loader, checkpoints, metrics };
+    const parts = { engine, model, dataset, data, checkpoints, metrics };
     const result = await train(run, request, parts, from);
     await checkpoints.finish();
     publishWeights(directory);
@@ -170,7 +178,7 @@ interface Parts {
   readonly engine: Engine;
   readonly model: LanguageModel;
   readonly dataset: Dataset;
-  readonly loader: TrainLoader;
+  readonly data: TrainData;
   readonly checkpoints: Checkpointer;
   readonly metrics: RunMetrics;
 }
@@ -196,14 +204,14 @@ function sampler(run: RunFolder, request: TrainingRequest, parts: Parts) {
 }
 
 /** What the configuration says of the loop. */
-function loopOptions(run: RunFolder, { model, loader, engine }: Parts) {
+function loopOptions(run: RunFolder, { model, data, engine }: Parts) {
   const { config } = run;
   const { steps, stopMinutes, skipNonfinite } = config.values(trainingFields);
   const target = targetOf(engine.device);
   return {
     ...{ steps, stopMinutes, skipNonfinite, attempt: run.attempt, length: model.blockSize },
     ...batchOf(config),
-    lastStep: lastStepOf(config, model.blockSize, loader.windowsPerEpoch),
+    lastStep: lastStepOf(config, model.blockSize, data.perEpoch),
     intervals: {
       save: config.get(checkpointFields.interval),
       validate: config.get(validationFields.interval),
@@ -222,18 +230,20 @@ async function train(
   from: RunState | null,
 ): Promise<TrainResult> {
   const { config, directory, status } = run;
-  const { engine, model, loader, checkpoints, metrics } = parts;
-  const { rows } = batchOf(config);
+  const { engine, model, data, checkpoints, metrics } = parts;
+  const { rows, accumulate } = batchOf(config);
   const length = model.blockSize;
-  const { validation: heldOut, tokenizer } = parts.dataset;
+  const { dataset } = parts;
+  const { tokenizer } = dataset;
   const { batches } = config.values(validationFields);
-  const validation = new ValidationLoader(heldOut, length, rows, batches);
+  const validation = new ValidationLoader(dataset.heldOut(length), rows, batches);
   const { onProgress = () => {}, signal, stepwise } = request;
   stepwise?.({
     validate: () => validateOn(engine, validation, tokenizer, newBatch(rows, length)),
     saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
   });
   const logged = from === null ? undefined : loggedMetrics(directory, from.step);
+  const loader = data.loader(rows, (from?.step ?? 0) * rows * accumulate);
   const trainer = new Trainer(
     {
       ...loopOptions(run, parts),
@@ -242,6 +252,7 @@ async function train(
     },
     {
       ...{ engine, validation, tokenizer, metrics, checkpoints, train: loader },
+      place: (sample) => data.place(sample),
       stepwise: stepwise !== undefined,
       sample: sampler(run, request, parts),
       onEvent: (event) => status.event(event),
@@ -252,7 +263,11 @@ async function train(
       ...(signal === undefined ? {} : { signal }),
     },
   );
-  return trainer.run();
+  try {
+    return await trainer.run();
+  } finally {
+    loader.close();
+  }
 }
 
 async function finished(

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { readConfigTexts } from "../config/reread.ts";
 import { writeYaml } from "../config/write.ts";
+import type { DataRecord } from "../data/dataset.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Device } from "../runtime/index.ts";
 import { writeAtomically } from "../util/atomic_file.ts";
@@ -12,6 +13,7 @@ import { log } from "../util/log.ts";
 import { VERSION } from "../util/version.ts";
 import { batchOf } from "./batch_size.ts";
 import type { RunState } from "./checkpointer.ts";
+import { checkData, writeData } from "./data_record.ts";
 import { trainingFields } from "./fields.ts";
 import { resolvePrecision } from "./job_programs.ts";
 import { lastMetrics } from "./metrics_reader.ts";
@@ -72,7 +74,12 @@ function noteOtherDevice(directory: string, device: Device): void {
 }
 
 /** Throws `conflict` when another trainer is at work there or the configuration may not differ so. */
-export function openRun(request: TrainingRequest, model: LanguageModel, device: Device): RunFolder {
+export function openRun(
+  request: TrainingRequest,
+  model: LanguageModel,
+  device: Device,
+  data: DataRecord,
+): RunFolder {
   const { job, place } = request;
   const { path: directory, existed } = openRunDirectory(place, request.fresh ?? false);
   const unlock = lockRun(directory);
@@ -83,6 +90,7 @@ export function openRun(request: TrainingRequest, model: LanguageModel, device: 
     const { config } = prepared;
     const changes: Difference[] =
       before === null ? [] : checkResume(before, config, request.allowChange ?? false);
+    if (existed) checkData(directory, data, request.allowChange ?? false);
     if (existed) noteOtherDevice(directory, device);
     const known = readJson<RunDescription>(join(directory, "run.json"));
     const description = { job: job.name, run_id: known?.run_id ?? crypto.randomUUID() };
@@ -92,6 +100,7 @@ export function openRun(request: TrainingRequest, model: LanguageModel, device: 
     if (request.sourceText !== undefined) write("config.yaml", request.sourceText);
     write("config.resolved.yaml", resolvedText);
     write("env.json", json(environment(device.info)));
+    writeData(directory, data);
     write("run.json", json({ ...description, version: VERSION, ...place }));
     const status = new StatusFiles(directory);
     const attempt = (lastMetrics(join(directory, "metrics.jsonl"))?.attempt ?? 0) + 1;

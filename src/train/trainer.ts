@@ -2,7 +2,9 @@
  * @file The training loop. Step n + 1 is prepared and queued while step n computes, so a step's loss is read one step late.
  * What is computed depends on the configuration alone, never on timing.
  */
-import { type Batch, newBatch, type TrainLoader, type ValidationLoader } from "../data/loader.ts";
+import { newBatch } from "../data/batch.ts";
+import type { TrainLoader, ValidationLoader } from "../data/loader.ts";
+import type { Place } from "../data/samples/sampler.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
@@ -43,6 +45,8 @@ export interface TrainerOptions {
 export interface TrainerParts {
   readonly engine: Engine;
   readonly train: TrainLoader;
+  /** Where a sample lies in the data. */
+  readonly place: (sample: number) => Place;
   readonly validation: ValidationLoader;
   readonly tokenizer: Tokenizer;
   readonly metrics: { write(metrics: StepMetrics): void };
@@ -90,8 +94,6 @@ export class Trainer {
   private validated: { readonly step: number; readonly result: Validation } | null = null;
   private readonly began = performance.now();
   private lastRead = this.began;
-  /** Refilled for every run: starting one copies its inputs. */
-  private readonly batch: Batch;
   private readonly samples: Uint32Array;
 
   constructor(options: TrainerOptions, parts: TrainerParts) {
@@ -102,7 +104,6 @@ export class Trainer {
     this.loss = from?.loss ?? Number.NaN;
     this.skipped = from?.skipped ?? 0;
     this.line = from?.metrics ?? null;
-    this.batch = newBatch(rows, length);
     this.samples = new Uint32Array(rows);
     const due = (name: keyof Follows) => new Due(intervals[name], rows * length * accumulate);
     this.due = { save: due("save"), validate: due("validate"), sample: due("sample") };
@@ -191,10 +192,10 @@ export class Trainer {
   private async startStep(index: number): Promise<Pending> {
     const { rows, accumulate, schedule, steps } = this.options;
     const { engine, train } = this.parts;
-    const { batch, samples } = this;
+    const { samples } = this;
     for (let micro = 0; micro < accumulate; micro++) {
       const first = (index * accumulate + micro) * rows;
-      train.fill(batch, first);
+      const batch = await train.take(first);
       for (let row = 0; row < rows; row++) samples[row] = first + row;
       const inputs = { ...batch, step: index, sample: samples };
       await engine.start(micro === 0 ? "micro" : "micro_add", inputs);
@@ -257,11 +258,13 @@ export class Trainer {
     const { rows, accumulate, skipNonfinite } = this.options;
     const first = (step - 1) * rows * accumulate;
     const samples = Array.from({ length: rows * accumulate }, (_, i) => first + i);
-    const starts = samples.map((sample) => this.parts.train.start(sample));
+    const places = samples.map((sample) => this.parts.place(sample));
     const skips = this.skipped < skipNonfinite;
     this.parts.onEvent({
       ...{ event: "nonfinite", step, skipped: skips, loss: String(loss), grad_norm: String(norm) },
-      ...{ samples: [first, first + samples.length - 1], token_positions: starts },
+      samples: [first, first + samples.length - 1],
+      token_positions: places.map(({ token }) => token),
+      sources: places.map(({ source }) => source),
     });
     const what =
       `step ${step}: the norm of the gradient is ${norm} (loss ${loss}) on the run's samples ` +
@@ -278,8 +281,10 @@ export class Trainer {
 
   private async validate(step: number): Promise<Validation | null> {
     const { engine, validation, tokenizer, signal } = this.parts;
+    if (validation.batches === 0) return null;
+    const { rows, length } = this.options;
     const result = await this.attempt("validation", step, () =>
-      validateOn(engine, validation, tokenizer, this.batch, signal),
+      validateOn(engine, validation, tokenizer, newBatch(rows, length), signal),
     );
     if (result !== null) this.noteValidation(step, result);
     return result;

@@ -1,7 +1,8 @@
 /** @file Loss over the held-out tokens with the weights that an engine holds. */
-import type { Batch, ValidationLoader } from "../data/loader.ts";
+import type { Batch } from "../data/batch.ts";
+import type { ValidationLoader } from "../data/loader.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { UserError } from "../util/errors.ts";
+import { DataError, UserError } from "../util/errors.ts";
 import type { Engine, Run } from "./engine.ts";
 
 export interface Validation {
@@ -17,6 +18,7 @@ export async function validateOn(
   batch: Batch,
   signal?: AbortSignal,
 ): Promise<Validation> {
+  if (validation.batches === 0) throw new DataError("nothing is held out to validate on");
   let lossSum = 0;
   let tokens = 0;
   let bytes = 0;

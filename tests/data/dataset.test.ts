@@ -5,14 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesTokenizer } from "../../src/data/bytes_tokenizer.ts";
 import { openDataset } from "../../src/data/dataset.ts";
+import { encodeText } from "../../src/data/text_dataset.ts";
+import { dataOptions } from "./data_options.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "theseus-data-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const options = { tokenizer: "bytes", validationFraction: 0.1 } as const;
+const options = (text: string) => dataOptions({ text, validationFraction: 0.1 });
+const tokensOf = (text: string) => encodeText(options(text), bytesTokenizer);
 
-test("the built-in text is a megabyte or two of English, its parts disjoint", async () => {
-  const { train, validation } = await openDataset({ ...options, text: "sotu" });
+test("the built-in text is a megabyte or two of English, its parts disjoint", () => {
+  const { train, validation } = tokensOf("sotu");
   expect(train.length).toBeGreaterThan(1_500_000);
   expect(validation.length).toBeGreaterThan(80_000);
   const text = bytesTokenizer.decode(train);
@@ -21,11 +24,11 @@ test("the built-in text is a megabyte or two of English, its parts disjoint", as
   expect(text).not.toContain(held.slice(1000, 1200));
 });
 
-test("a file is cut at the end of a line", async () => {
+test("a file is cut at the end of a line", () => {
   const path = join(folder, "lines.txt");
   const lines = Array.from({ length: 200 }, (_, i) => `line number ${i} – é\n`);
   writeFileSync(path, lines.join(""));
-  const { train, validation } = await openDataset({ ...options, text: path });
+  const { train, validation } = tokensOf(path);
   const parts = [bytesTokenizer.decode(train), bytesTokenizer.decode(validation)];
   expect(parts.join("")).toBe(lines.join(""));
   expect(parts[0]?.endsWith("\n")).toBe(true);
@@ -33,7 +36,7 @@ test("a file is cut at the end of a line", async () => {
 });
 
 test("what is no text file", async () => {
-  const open = (text: string) => openDataset({ ...options, text });
+  const open = (text: string) => openDataset(options(text));
   writeFileSync(join(folder, "binary"), Uint8Array.of(0xff, 0xfe, 0x80));
   await expect(open(join(folder, "missing.txt"))).rejects.toThrow("missing.txt does not exist");
   await expect(open(folder)).rejects.toThrow("is not a file");

@@ -1,9 +1,17 @@
 /** @file The order of samples is a pure function of seed and index. */
 import { expect, test } from "bun:test";
-import { newBatch, TrainLoader, ValidationLoader } from "../../src/data/loader.ts";
+import { newBatch } from "../../src/data/batch.ts";
+import { DirectLoader, ValidationLoader } from "../../src/data/loader.ts";
 import { Permutation } from "../../src/data/permutation.ts";
+import { StreamHeldOut, StreamSampler } from "../../src/data/samples/windows.ts";
+import { MemoryStore } from "../../src/data/store.ts";
 
 const tokens = Uint16Array.from({ length: 1003 }, (_, i) => i);
+
+const sampler = (length: number, seed: number, of = tokens) =>
+  new StreamSampler(new MemoryStore("the text", of), { length, seed, source: 0, separate: false });
+const heldOut = (limit: number) =>
+  new ValidationLoader(new StreamHeldOut(new MemoryStore("it", tokens), 8, false), 4, limit);
 
 test.each([1, 2, 3, 7, 64, 100, 1000])("a permutation of %d numbers", (count) => {
   const order = new Permutation(count, [1, 2]);
@@ -23,36 +31,32 @@ test("another key gives another order", () => {
 
 test("samples do not depend on the batch or on what was read before", () => {
   const length = 8;
-  const one = new TrainLoader(tokens, length, 5);
-  const large = newBatch(6, length);
-  one.fill(large, 300);
+  const large = new DirectLoader(sampler(length, 5), 6, length).take(300);
   for (let row = 5; row >= 0; row--) {
-    const small = newBatch(1, length);
-    new TrainLoader(tokens, length, 5).fill(small, 300 + row);
+    const small = new DirectLoader(sampler(length, 5), 1, length).take(300 + row);
     expect(small.tokens).toEqual(large.tokens.slice(row * length, (row + 1) * length));
     expect(small.targets).toEqual(small.tokens.map((t) => t + 1));
   }
-  const again = newBatch(6, length);
-  one.fill(newBatch(6, length), 0);
-  one.fill(again, 300);
-  expect(again).toEqual(large);
+  const one = new DirectLoader(sampler(length, 5), 6, length);
+  one.take(0);
+  expect(one.take(300)).toEqual(large);
 });
 
 test("an epoch visits every window once, the next one at another offset and in another order", () => {
-  const loader = new TrainLoader(tokens, 8, 5);
-  const n = loader.windowsPerEpoch;
-  const starts = Array.from({ length: 2 * n }, (_, i) => loader.start(i));
+  const loader = sampler(8, 5);
+  const n = loader.perEpoch;
+  const starts = Array.from({ length: 2 * n }, (_, i) => loader.place(i).token);
   for (const epoch of [starts.slice(0, n), starts.slice(n)]) {
     expect(new Set(epoch).size).toBe(n);
     expect(new Set(epoch.map((s) => s % 8)).size).toBe(1);
     expect(Math.max(...epoch) + 8 + 1).toBeLessThanOrEqual(tokens.length);
   }
   expect(starts.slice(0, n)).not.toEqual(starts.slice(n));
-  expect(new TrainLoader(tokens, 8, 6).start(0)).not.toBe(starts[0]);
+  expect(sampler(8, 6).place(0).token).not.toBe(starts[0]);
 });
 
 test("validation predicts every token after the first exactly once", () => {
-  const loader = new ValidationLoader(tokens, 8, 4, 0);
+  const loader = heldOut(0);
   const predicted: number[] = [];
   for (let i = 0; i < loader.batches; i++) {
     const batch = newBatch(4, 8);
@@ -62,16 +66,16 @@ test("validation predicts every token after the first exactly once", () => {
     predicted.push(...kept);
   }
   expect(predicted).toEqual(Array.from(tokens.slice(1)));
-  const some = new ValidationLoader(tokens, 8, 4, 3);
+  const some = heldOut(3);
   expect(some.batches).toBe(3);
   const firsts = [0, 1, 2].map((i) => some.fill(newBatch(4, 8), i)[0]);
   expect(firsts).toEqual([1, 10 * 32 + 1, 21 * 32 + 1]);
-  expect(new ValidationLoader(tokens, 8, 4, 1000).batches).toBe(32);
+  expect(heldOut(1000).batches).toBe(32);
 });
 
 test("too little text", () => {
-  expect(() => new TrainLoader(tokens.slice(0, 16), 8, 0)).toThrow(
+  expect(() => sampler(8, 0, tokens.slice(0, 16))).toThrow(
     "the text has 16 tokens, expected at least 17 for a context of 8",
   );
-  expect(new TrainLoader(tokens.slice(0, 17), 8, 0).windowsPerEpoch).toBe(1);
+  expect(sampler(8, 0, tokens.slice(0, 17)).perEpoch).toBe(1);
 });
