@@ -76,7 +76,8 @@ export const command = <
   definition: Command<T, R>,
 ): Command<T, R> => definition;
 
-const OVERRIDE = /^[A-Za-z_][\w-]*(\.[\w-]+)*=/;
+/** Of one stage of several where a number stands in front. */
+const OVERRIDE = /^(?:\d+:)?[A-Za-z_][\w-]*(\.[\w-]+)*=/;
 
 export interface SplitArgs {
   readonly rest: readonly string[];

@@ -44,10 +44,15 @@ export async function checkpointsOf(place: ModelPlace): Promise<readonly Checkpo
   return all;
 }
 
+export const hasCheckpoints = async (directory: string): Promise<boolean> =>
+  (await listCheckpoints(realFiles, checkpointRoot(directory))).length > 0;
+
 export interface ModelFiles {
   readonly runDirectory: string;
   readonly configPath?: string;
   readonly weights?: string;
+  /** As the checkpoint's manifest has it. */
+  readonly weightsHash?: string;
 }
 
 /** The weights that MODEL names: verified, and where no checkpoint is named the newest that verifies. */
@@ -61,8 +66,10 @@ export async function modelFiles(model: string, root: string): Promise<ModelFile
   const all = await listCheckpoints(realFiles, checkpointRoot(runDirectory));
   for (const folder of checkpoint === null ? all.reverse() : [checkpoint]) {
     try {
-      await verifyCheckpoint(realFiles, folder.path);
-      return { runDirectory, weights: join(folder.path, WEIGHTS_FILE) };
+      const { files } = await verifyCheckpoint(realFiles, folder.path);
+      const hash = files.find(({ name }) => name === WEIGHTS_FILE)?.hash;
+      const weights = join(folder.path, WEIGHTS_FILE);
+      return { runDirectory, weights, ...(hash === undefined ? {} : { weightsHash: hash }) };
     } catch (error) {
       if (checkpoint !== null || !(error instanceof CheckpointError)) throw error;
       log.warn(`${error.place.path ?? folder.path}: ${error.message}; trying an older checkpoint`);

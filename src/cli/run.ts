@@ -1,9 +1,12 @@
 /** @file theseus run: runs a job from its configuration, a training above all. */
 import { existsSync } from "node:fs";
-import { asTask, asTraining, configSource, loadJob, loadTraining } from "../jobs/load_job.ts";
+import { asTask, asTraining, configSource } from "../jobs/load_job.ts";
+import { loadStages } from "../jobs/load_stages.ts";
+import { type RunPlace, runPath } from "../train/run_directory.ts";
 import { UserError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
-import { modelFiles } from "./model_place.ts";
+import { hasCheckpoints, modelFiles } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { trainStages } from "./stages.ts";
 import { runTaskAndReport } from "./task.ts";
@@ -21,6 +24,20 @@ async function weightsOf(model: string, root: string): Promise<string> {
   return weights;
 }
 
+/** What a new run begins with. One that goes on has its own weights: those of its start may be gone since. */
+async function beginning(
+  model: string | undefined,
+  place: RunPlace,
+  fresh: boolean,
+): Promise<{ readonly initFrom?: string }> {
+  if (model === undefined) return {};
+  const directory = runPath(place);
+  if (fresh || !(await hasCheckpoints(directory)))
+    return { initFrom: await weightsOf(model, place.root) };
+  log.info(`${directory} goes on with its own weights; --init-from is for a new run`);
+  return {};
+}
+
 export default command({
   name: "run",
   summary: "run a job from its configuration: train, tokenize ...",
@@ -28,7 +45,7 @@ export default command({
     "theseus run first gpt/tiny-sotu",
     "theseus run mine my.yaml --load my_model.ts",
     "theseus run second my.yaml out training.steps=500 architecture.n_layer=6",
-    "theseus run tuned pretrain.yaml -s finetune.yaml",
+    "theseus run tuned pretrain.yaml -s finetune.yaml training.seed=2 2:training.steps=500",
     "theseus run tuned finetune.yaml --init-from first@best",
     "theseus run stories data/tokenize.yaml",
   ],
@@ -62,26 +79,21 @@ export default command({
   },
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
-    const first = loadJob(configSource(args.config), overrides);
+    const loaded = loadStages([args.config, ...repeated.stage].map(configSource), overrides);
+    const [first, ...others] = loaded;
     const { name, project, group } = args;
-    const { "init-from": model } = args;
-    const task = asTask(first);
+    const root = rootOf(args.dir, args.root);
+    const place = { root, project, group, name };
+    const fresh = args.fresh === true;
+    const task = first === undefined ? undefined : asTask(first);
     if (task !== undefined) {
-      if (model !== undefined || repeated.stage.length > 0)
+      if (args["init-from"] !== undefined || others.length > 0)
         throw new UsageError(`${task.job.name} is no training: it takes no --init-from or --stage`);
-      const place = { root: rootOf(args.dir, args.root), project, group, name };
-      return runTaskAndReport({ loaded: task, place, fresh: args.fresh === true }, args);
+      return runTaskAndReport({ loaded: task, place, fresh }, args);
     }
-    const weights =
-      model === undefined ? undefined : await weightsOf(model, rootOf(args.dir, args.root));
-    const stage = (file: string) => loadTraining(configSource(file), overrides);
-    const request = {
-      stages: [asTraining(first), ...repeated.stage.map(stage)],
-      place: { root: rootOf(args.dir, args.root), project, group, name },
-      fresh: args.fresh === true,
-      allowChange: args["allow-change"] === true,
-    };
-    const begin = weights === undefined ? {} : { initFrom: weights };
+    const stages = loaded.map(asTraining);
+    const begin = await beginning(args["init-from"], place, fresh);
+    const request = { stages, place, fresh, allowChange: args["allow-change"] === true };
     return trainStages({ ...request, ...begin }, args);
   },
 });

@@ -1,14 +1,16 @@
 /**
  * @file Several stages under one command: each is a run of its own, NAME, NAME-stage-2 ..., that begins with the weights of the one
- * before. The same command again goes on where it stopped, by the resume rule of every single run.
+ * before. The same command again goes on where it stopped, by the resume rule of every single run; a stage that began with other
+ * weights than the one before it has now is moved aside and trains anew.
  */
 import type { LoadedJob } from "../jobs/load_job.ts";
 import type { Job } from "../train/job.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
+import { readEvents } from "../train/status_files.ts";
 import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { shapeText } from "../util/shapes.ts";
-import { modelFiles } from "./model_place.ts";
+import { hasCheckpoints, type ModelFiles, modelFiles } from "./model_place.ts";
 import { type Shown, trainAndReport } from "./training.ts";
 
 function shapesOf({ job, config }: LoadedJob<Job>): ReadonlyMap<string, string> {
@@ -42,21 +44,35 @@ export interface StageRequest {
   readonly initFrom?: string;
 }
 
+/** Whether the run has weights that did not come from these. */
+async function isOutdated(directory: string, { weightsHash }: ModelFiles): Promise<boolean> {
+  if (!(await hasCheckpoints(directory))) return false;
+  const begun = readEvents(directory).findLast(({ event }) => event === "initialized");
+  return begun?.weights !== weightsHash;
+}
+
 /** Ends with the exit code of the first stage that does not finish. */
 export async function trainStages(request: StageRequest, shown: Shown): Promise<number> {
   const { stages, fresh, allowChange } = request;
   checkStages(stages);
   let { initFrom } = request;
+  let last: ModelFiles | null = null;
   for (const [index, { job, config, source }] of stages.entries()) {
     const name = index === 0 ? request.place.name : `${request.place.name}-stage-${index + 1}`;
     const place = { ...request.place, name };
+    const directory = runPath(place);
     if (stages.length > 1) log.info(`stage ${index + 1} of ${stages.length}: ${source.name}`);
+    const outdated = !fresh && last !== null && (await isOutdated(directory, last));
+    if (outdated)
+      log.warn(`${directory} did not begin with the weights of stage ${index}: it is moved aside`);
     const begin = initFrom === undefined ? {} : { initFrom };
-    const parts = { job, config, place, sourceText: source.text, fresh, allowChange, ...begin };
-    const code = await trainAndReport(parts, shown);
+    const parts = { job, config, place, sourceText: source.text, allowChange, ...begin };
+    const code = await trainAndReport({ ...parts, fresh: fresh || outdated }, shown);
     if (code !== 0) return code;
-    if (index + 1 < stages.length)
-      initFrom = (await modelFiles(runPath(place), place.root)).weights;
+    if (index + 1 < stages.length) {
+      last = await modelFiles(directory, place.root);
+      initFrom = last.weights;
+    }
   }
   return 0;
 }

@@ -16,6 +16,10 @@ export function parseOverride(text: string, order: number, problems: Problems): 
       code: "config",
     });
   const key = text.slice(0, equals).trim();
+  if (/^\d+:/.test(key))
+    throw new UserError(`"${text}" is for one stage of several, and there is but one here`, {
+      code: "config",
+    });
   const origin: Origin = { order, source: "command line" };
   return {
     parts: key.split("."),

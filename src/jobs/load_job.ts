@@ -1,6 +1,6 @@
 /** @file From what the user names (a YAML file or a preset) to a job and its checked configuration. */
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { loadConfigWithOrigins } from "../config/load.ts";
 import { type Origin, Problems } from "../config/problems.ts";
@@ -40,21 +40,43 @@ function readSource(path: string, shown: string): Source | undefined {
   }
 }
 
-/** The file says which job it configures, so it is read once for that alone. */
-function jobOf(source: Source): AnyJob {
+/** A file beside the one that names it; its name leads to what it extends itself. */
+function presetFor(name: string, from: string): Source | undefined {
+  const path = isAbsolute(name) ? name : join(dirname(from), name);
+  return readSource(path, path) ?? presetNamed(name);
+}
+
+/** What a file or one that it extends says of a key; the last that says something counts. */
+function topLevel(source: Source, key: string, open: readonly string[] = []): unknown {
   const problems = new Problems();
   const root = parseYaml(source, 0, problems);
   problems.throwIfAny();
-  const named = root.entries.get("job")?.value;
-  const name = named?.kind === "value" ? named.value : undefined;
+  const at = (name: string): unknown => {
+    const found = root.entries.get(name)?.value;
+    return found?.kind === "value" ? found.value : undefined;
+  };
+  const own = at(key);
+  if (own !== undefined) return own;
+  for (const name of [at("extends")].flat().reverse()) {
+    // What is wrong with it is told when the configuration is loaded.
+    const base = typeof name === "string" ? presetFor(name, source.name) : undefined;
+    if (base === undefined || open.includes(base.name)) continue;
+    const found = topLevel(base, key, [...open, base.name]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The file says which job it configures, so it is read once for that alone. */
+export function jobOf(source: Source): AnyJob {
+  const name = topLevel(source, "job", [source.name]);
   return jobNamed(typeof name === "string" ? name : DEFAULT_JOB);
 }
 
 export function loadJob(source: Source, overrides: readonly string[] = []): LoadedJob {
   const job = jobOf(source);
-  const preset = (name: string, from: string): Source | undefined =>
-    readSource(resolve(dirname(from), name), name) ?? presetNamed(name);
-  const loaded = loadConfigWithOrigins({ schema: job.schema, source, overrides, preset });
+  const { schema } = job;
+  const loaded = loadConfigWithOrigins({ schema, source, overrides, preset: presetFor });
   return { job, source, ...loaded };
 }
 

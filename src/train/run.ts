@@ -13,6 +13,7 @@ import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { batchOf } from "./batch_size.ts";
+import { hashFile } from "./checkpoint/restore.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { withDataset } from "./data_record.ts";
 import { Engine } from "./engine.ts";
@@ -144,7 +145,8 @@ async function trainIn(
   const from = await checkpoints.restore();
   if (from === null && request.initFrom !== undefined) {
     loadWeights(engine, model, request.initFrom);
-    run.status.event({ event: "initialized", from: request.initFrom });
+    const weights = await hashFile(request.initFrom);
+    run.status.event({ event: "initialized", from: request.initFrom, weights });
   }
   run.begin(from);
   await onProgress({

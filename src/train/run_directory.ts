@@ -1,9 +1,10 @@
 /** @file The run directory: where a run keeps its configuration, environment, metrics and weights. */
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { arch, cpus, hostname, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { VERSION } from "../util/version.ts";
+import { lockRun } from "./run_lock.ts";
 
 export interface RunPlace {
   readonly root: string;
@@ -29,14 +30,28 @@ export interface RunDirectory {
   readonly existed: boolean;
 }
 
+/** Renames a run's folder to the first `.old-N` that is free. Throws `conflict` when a trainer is at work in it. */
+function moveAside(path: string): void {
+  const unlock = lockRun(path);
+  let number = 1;
+  while (existsSync(`${path}.old-${number}`)) number++;
+  const old = `${path}.old-${number}`;
+  try {
+    renameSync(path, old);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+  // The lock has moved with the folder.
+  rmSync(join(old, "lock"), { force: true });
+}
+
 /** Opens or makes a run's folder; with `fresh` an older run of that name is renamed out of the way first. */
 export function openRunDirectory(place: RunPlace, fresh: boolean): RunDirectory {
   const path = runPath(place);
   if (existsSync(path)) {
     if (!fresh) return { path, existed: existsSync(join(path, "run.json")) };
-    let number = 1;
-    while (existsSync(`${path}.old-${number}`)) number++;
-    renameSync(path, `${path}.old-${number}`);
+    moveAside(path);
   }
   try {
     mkdirSync(path, { recursive: true });

@@ -2,7 +2,15 @@
  * @file Locks that are files: made at once with link(2), also on network file systems, and naming host, process and its start
  * time, so that a lock whose process of this host is certainly gone can be taken over.
  */
-import { existsSync, linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 
 export interface LockOwner {
@@ -54,6 +62,26 @@ function make(path: string, owner: LockOwner): boolean {
   }
 }
 
+/**
+ * Puts our lock in the place of a dead one. Several may try: who holds the lock on this very takeover may do it, once. Removing the
+ * dead lock and making a new one would let a slower process remove the lock of a faster one.
+ */
+function takeOver(path: string, owner: LockOwner): boolean {
+  const dead = readOwner(path);
+  if (dead === null || !isGone(dead)) return false;
+  const release = takeLockFile(`${path}.over-${dead.nonce}`);
+  if (release === null) return false;
+  try {
+    if (readOwner(path)?.nonce !== dead.nonce) return false;
+    const own = `${path}.${owner.nonce}`;
+    writeFileSync(own, JSON.stringify(owner));
+    renameSync(own, path);
+    return true;
+  } finally {
+    release();
+  }
+}
+
 /** Takes the lock, over a dead owner too; the result gives it back. Null: somebody holds it. */
 export function takeLockFile(path: string): (() => void) | null {
   const owner: LockOwner = {
@@ -62,11 +90,7 @@ export function takeLockFile(path: string): (() => void) | null {
     started: startOf(process.pid) ?? "",
     nonce: crypto.randomUUID(),
   };
-  if (!make(path, owner)) {
-    if (lockFileState(path) === "held") return null;
-    rmSync(path, { force: true });
-    if (!make(path, owner)) return null;
-  }
+  if (!make(path, owner) && !takeOver(path, owner)) return null;
   return () => {
     if (readOwner(path)?.nonce === owner.nonce) rmSync(path, { force: true });
   };

@@ -1,6 +1,6 @@
 /** @file theseus run with the weights of another run, and in several stages. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readMetrics } from "../../src/train/metrics_reader.ts";
 import { SMALL_CONFIG, Workplace } from "./command_line.ts";
@@ -75,6 +75,49 @@ test("stages train one after the other, and the same command again goes on", asy
   expect(again).toMatchObject({ code: 0 });
   expect(again.stderr).toContain("goes on from step 3");
   expect(weightsOf("both-stage-3").equals(before)).toBe(true);
+});
+
+test("a stage whose beginning was trained anew is moved aside and trains anew", async () => {
+  const args = ["run", "redone", "small.yaml", "-s", "tune.yaml"];
+  expect(await place.run(args)).toMatchObject({ code: 0 });
+  const [first, second] = [weightsOf("redone"), weightsOf("redone-stage-2")];
+  const more = ["1:training.steps=16", "--allow-change"];
+  const again = await place.run([...args, ...more]);
+  expect(again.code).toBe(0);
+  expect(again.stderr).toContain("did not begin with the weights of stage 1: it is moved aside");
+  expect(weightsOf("redone").equals(first)).toBe(false);
+  expect(weightsOf("redone-stage-2").equals(second)).toBe(false);
+  expect(weightsOf("redone-stage-2.old-1").equals(second)).toBe(true);
+  const third = await place.run([...args, ...more]);
+  expect(third.stderr).not.toContain("moved aside");
+  expect(existsSync(runDirectory("redone-stage-2.old-2"))).toBe(false);
+});
+
+test("an override is for every stage, or for the one that it names", async () => {
+  const args = ["run", "picked", "small.yaml", "-s", "tune.yaml"];
+  const overrides = ["training.seed=9", "1:training.steps=2", "2:training.steps=5"];
+  expect(await place.run([...args, ...overrides])).toMatchObject({ code: 0 });
+  expect(metricsOf("picked")).toHaveLength(2);
+  expect(metricsOf("picked-stage-2")).toHaveLength(5);
+  for (const name of ["picked", "picked-stage-2"])
+    expect(readFileSync(join(runDirectory(name), "config.resolved.yaml"), "utf8")).toMatch(
+      /^ {2}seed: 9\b/m,
+    );
+  expect(await place.said(["run", "never", "small.yaml", "3:training.steps=2"])).toMatchSnapshot();
+  expect(await place.said(["plan", "small.yaml", "1:training.steps=2"])).toMatchSnapshot();
+});
+
+test("a run that goes on needs its beginning no more; a new one does", async () => {
+  const begin = ["--init-from", "weights-gone/model.safetensors"];
+  const gone = place.file("weights-gone/model.safetensors", weightsOf("first"));
+  expect(await place.run(["run", "kept", "tune.yaml", ...begin])).toMatchObject({ code: 0 });
+  rmSync(gone);
+  const again = await place.run(["run", "kept", "tune.yaml", ...begin]);
+  expect(again).toMatchObject({ code: 0 });
+  expect(again.stderr).toContain("goes on with its own weights");
+  expect(await place.run(["run", "kept", "tune.yaml", ...begin, "--fresh"])).toMatchObject({
+    code: 3,
+  });
 });
 
 test("a stage that does not fit is refused before the first one trains", async () => {

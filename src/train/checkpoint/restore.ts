@@ -35,7 +35,8 @@ export async function removeTemporary(files: Files, root: string): Promise<strin
   return stale;
 }
 
-async function hashFile(path: string): Promise<string> {
+/** As manifests hold it. */
+export async function hashFile(path: string): Promise<string> {
   const handle = await open(path, "r");
   try {
     const hash = new WindowHash();
