@@ -8,9 +8,11 @@ import { lockFileState, takeLockFile } from "../../src/util/lock_file.ts";
 const folder = mkdtempSync(join(tmpdir(), "theseus-lock-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const MODULE = join(import.meta.dir, "../../src/util/lock_file.ts");
+
 /** Waits for the moment that it is told, tries once, and holds what it got until its stdin ends. */
 const CHILD = `
-import { takeLockFile } from ${JSON.stringify(join(import.meta.dir, "../../src/util/lock_file.ts"))};
+import { takeLockFile } from ${JSON.stringify(MODULE)};
 const [path, at] = process.argv.slice(-2);
 console.log("ready");
 while (Date.now() < Number(at)) {}
