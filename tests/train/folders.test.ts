@@ -1,0 +1,212 @@
+/**
+ * @file Runs on folders of tokens: killed anywhere, also across the edges of shards and stages of a mixture, they end as the
+ * uninterrupted run; other data or another tokenizer is refused.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openDataset } from "../../src/data/dataset.ts";
+import { loadTraining } from "../../src/jobs/load_job.ts";
+import { validateRun } from "../../src/jobs/validate_run.ts";
+import { checkData, writeData } from "../../src/train/data_record.ts";
+import { readMetrics } from "../../src/train/metrics_reader.ts";
+import { runTraining } from "../../src/train/run.ts";
+import { dataOptions } from "../data/data_options.ts";
+import { documentsOf, writeFolder } from "../data/write_folder.ts";
+import type { Child } from "./runs_child.ts";
+
+const root = mkdtempSync(join(tmpdir(), "theseus-folder-runs-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+const STEPS = 48;
+const TEXT = `
+job: gpt/pretrain
+architecture: { n_layer: 2, n_head: 2, n_embd: 32, block_size: 32, dropout: 0.1 }
+training: { steps: ${STEPS}, per_device_batch_size: 4, accumulate: 2, warmup_steps: 2 }
+validation: { interval: 7, batches: 2 }
+checkpoint: { interval: 5 }
+`;
+
+const lengths = (count: number, seed: number) =>
+  Array.from({ length: count }, (_, i) => 2 + ((i * 7 + seed * 5) % 31));
+const shards = (count: number, documents: number) =>
+  Array.from({ length: count }, (_, i) => documentsOf(lengths(documents, i), i));
+/** So small that nearly every batch reads across a shard's edge, and the run sees it several times. */
+const stream = writeFolder(join(root, "stream"), {
+  train: shards(40, 3),
+  validation: shards(2, 9),
+});
+const rows = writeFolder(join(root, "rows"), {
+  kind: "rows",
+  train: shards(7, 20),
+  validation: shards(1, 11),
+});
+
+const mixture = `data.mixture=[{path: ${stream}, weight: 1}, {path: ${rows}, weight: 2}]`;
+const stages = 'data.stages=[{at: 9, weights: [3, 1]}, {at: "4K tokens", weights: [0, 1]}]';
+const KINDS: Record<string, string[]> = {
+  stream: [`data.tokens=${stream}`],
+  mixture: [mixture, stages],
+};
+
+const directoryOf = (name: string): string => join(root, "runs/general/default", name);
+
+function start(name: string, overrides: readonly string[], more: Partial<Child> = {}) {
+  const child: Child = { root, name, text: TEXT, overrides, ...more };
+  const script = join(import.meta.dir, "runs_child.ts");
+  return Bun.spawn(["bun", script, JSON.stringify(child)], { stdout: "ignore", stderr: "pipe" });
+}
+
+async function run(name: string, overrides: readonly string[], more: Partial<Child> = {}) {
+  const child = start(name, overrides, more);
+  const message = await new Response(child.stderr).text();
+  return { code: await child.exited, message };
+}
+
+/** Hashes of the last checkpoint's tensors. */
+function lastHashes(name: string): Record<string, string> {
+  const folder = join(directoryOf(name), `checkpoints/step-0000${STEPS}`);
+  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
+  const files = manifest.files as { name: string; hash: string }[];
+  const tensors = files.filter(({ name: file }) => file.endsWith(".safetensors"));
+  return Object.fromEntries(tensors.map((file) => [file.name, file.hash]));
+}
+
+const metricsOf = (name: string) =>
+  readMetrics(join(directoryOf(name), "metrics.jsonl")).map(({ step, tokens, loss, val_loss }) => ({
+    ...{ step, tokens, loss, val_loss },
+  }));
+
+/** Kills a run of this name once it has saved these steps, one after another; returns how often it came in time. */
+async function killAt(
+  name: string,
+  saved: readonly string[],
+  overrides: (attempt: number) => readonly string[],
+): Promise<number> {
+  let kills = 0;
+  for (const [attempt, step] of saved.entries()) {
+    const child = start(name, overrides(attempt));
+    const folder = join(directoryOf(name), `checkpoints/step-0000${step}`);
+    while (!existsSync(folder) && child.exitCode === null) await Bun.sleep(5);
+    child.kill(9);
+    await child.exited;
+    if (child.signalCode === "SIGKILL") kills++;
+  }
+  return kills;
+}
+
+describe.each(["stream", "mixture"])("kill -9 of a %s", (kind) => {
+  const overrides = KINDS[kind] ?? [];
+  beforeAll(async () => {
+    expect(await run(kind, overrides)).toMatchObject({ code: 0, message: "" });
+  }, 30_000);
+
+  test("the end equals the uninterrupted run to the bit", async () => {
+    const name = `${kind}-killed`;
+    const threads = (attempt: number) => [...overrides, `training.threads=${1 + (attempt % 2)}`];
+    expect(await killAt(name, ["05", "15", "25"], threads)).toBeGreaterThan(1);
+    expect(await run(name, overrides)).toMatchObject({ code: 0 });
+    expect(lastHashes(name)).toEqual(lastHashes(kind));
+    expect(metricsOf(name)).toEqual(metricsOf(kind));
+  }, 120_000);
+});
+
+test("with another micro-batch at every attempt a step holds the same samples", async () => {
+  const overrides = KINDS.mixture ?? [];
+  const micro = ["8,1", "2,4", "1,8"].map((text) => text.split(","));
+  const batch = (attempt: number) => {
+    const [size, accumulate] = micro[attempt] ?? [];
+    const training = [`per_device_batch_size=${size}`, `accumulate=${accumulate}`];
+    return [...overrides, ...training.map((each) => `training.${each}`)];
+  };
+  expect(await killAt("micro", ["05", "15"], batch)).toBeGreaterThan(0);
+  expect(await run("micro", batch(2))).toMatchObject({ code: 0 });
+  const [all, whole] = [metricsOf("micro"), metricsOf("mixture")];
+  expect(all.map(({ tokens }) => tokens)).toEqual(whole.map(({ tokens }) => tokens));
+  // Sums over micro-batches of other sizes differ in their last bits.
+  for (const [i, { loss }] of all.entries()) expect(loss).toBeCloseTo(whole[i]?.loss ?? 0, 4);
+}, 120_000);
+
+describe("what a run may go on with", () => {
+  const made = (name: string, salt: number, tokenizer = {}) =>
+    writeFolder(join(root, name), { train: [documentsOf([300, 400], salt)], tokenizer });
+
+  test("the same content, not other content and not another tokenizer's", async () => {
+    const path = made("moving", 1);
+    const overrides = [`data.tokens=${path}`, "training.steps=3"];
+    expect(await run("moving", overrides)).toMatchObject({ code: 0 });
+    made("moving", 1);
+    expect(await run("moving", [...overrides, "training.stop_tokens=1"])).toMatchObject({
+      code: 0,
+    });
+    made("moving", 2);
+    const other = await run("moving", overrides);
+    expect(other.code).toBe(5);
+    expect(other.message).toContain("no longer what this run was trained on");
+    expect(await run("moving", overrides, { allowChange: true })).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  test("the fingerprint of the tokenizer decides", () => {
+    const directory = join(root, "record");
+    mkdirSync(directory);
+    writeData(directory, { tokenizer: "a".repeat(64), content: "x" });
+    const check = (tokenizer: string, content: string, allowChange: boolean) => () =>
+      checkData(directory, { tokenizer, content }, allowChange);
+    expect(check("a".repeat(64), "x", false)).not.toThrow();
+    expect(check("b".repeat(64), "x", true)).toThrow("tokens of another tokenizer");
+    expect(check("a".repeat(64), "y", false)).toThrow("no longer");
+    expect(check("a".repeat(64), "y", true)).not.toThrow();
+  });
+});
+
+describe("in one process", () => {
+  const place = (name: string) => ({ root, project: "general", group: "default", name });
+  const train = (name: string, ...overrides: string[]) => {
+    const { job, config } = loadTraining({ name: "test", text: TEXT }, overrides);
+    return runTraining({ job, config, place: place(name) });
+  };
+
+  test("a vocabulary larger than the embedding names both numbers", async () => {
+    const small = train("small", `data.tokens=${stream}`, "architecture.vocab_size=200");
+    await expect(small).rejects.toThrow(
+      "architecture.vocab_size 200 is less than the 256 tokens of the tokenizer bytes",
+    );
+  });
+
+  test("data.verify finds a flipped byte before the first step", async () => {
+    const path = writeFolder(join(root, "damaged"), { train: shards(2, 30) });
+    const file = join(path, "train-00001.tokens");
+    const bytes = readFileSync(file);
+    bytes[77] = (bytes[77] ?? 0) ^ 16;
+    writeFileSync(file, bytes);
+    const overrides = [`data.tokens=${path}`, "training.steps=1"];
+    await expect(train("damaged", ...overrides, "data.verify=true")).rejects.toMatchObject({
+      code: "data",
+      message: expect.stringContaining(`${file} is damaged`),
+    });
+    await train("unverified", ...overrides);
+  });
+
+  test("nothing held out: no validation, and the run ends well", async () => {
+    const path = writeFolder(join(root, "all"), { train: shards(2, 30) });
+    const result = await train("all", `data.tokens=${path}`, "training.steps=8");
+    expect(result).toMatchObject({ reason: "finished", step: 8, valLoss: null });
+    const source = { runDirectory: result.directory };
+    await expect(validateRun(source)).rejects.toThrow("nothing is held out");
+  });
+
+  test("rows: document masks are on, epochs count packed rows, validation agrees with the run's", async () => {
+    const result = await train("rows", `data.tokens=${rows}`, "training.stop_epochs=1.5");
+    const lines = readMetrics(join(result.directory, "metrics.jsonl"));
+    const packed = (await openDataset(dataOptions({ tokens: rows }))).train({
+      ...{ length: 32, seed: 1, samplesPerStep: 8 },
+    });
+    expect(result.step).toBe(Math.ceil((1.5 * packed.perEpoch) / 8));
+    const resolved = readFileSync(join(result.directory, "config.resolved.yaml"), "utf8");
+    expect(resolved).toContain("document_mask: true");
+    const validation = await validateRun({ runDirectory: result.directory });
+    expect(validation.loss).toBe(lines.at(-1)?.val_loss ?? 0);
+    expect(validation.bitsPerByte).toBe(lines.at(-1)?.val_bits_per_byte ?? 0);
+  });
+});
