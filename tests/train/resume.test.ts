@@ -1,24 +1,9 @@
-/**
- * @file Runs that are killed, and what is left: a resumed run equals the uninterrupted one to the bit, whatever the moment. Set
- * THESEUS_THOROUGH=1 for the whole sweep (twenty kills, every k-th write, fsync and rename).
- */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import {
-  appendFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+/** @file Runs that meet trouble and go on: saves that fail, torn metrics, settings that differ, a second trainer. Kills: kill_sweep. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readMetrics } from "../../src/train/metrics_reader.ts";
+import { ChildRuns } from "./child_runs.ts";
 import type { Child } from "./runs_child.ts";
-
-const thorough = process.env.THESEUS_THOROUGH === "1";
-const root = mkdtempSync(join(tmpdir(), "theseus-resume-"));
-afterAll(() => rmSync(root, { recursive: true }));
 
 const TEXT = `
 job: gpt/pretrain
@@ -28,86 +13,26 @@ validation: { interval: 7, batches: 2 }
 checkpoint: { interval: 5 }
 `;
 
-const directoryOf = (name: string): string => join(root, "runs/general/default", name);
-
-function start(name: string, more: Partial<Child> = {}, env: Record<string, string> = {}) {
-  const child: Child = { root, name, text: TEXT, overrides: [], ...more };
-  return Bun.spawn(["bun", join(import.meta.dir, "runs_child.ts"), JSON.stringify(child)], {
-    env: { ...process.env, ...env },
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-}
-
-async function run(name: string, more: Partial<Child> = {}, env: Record<string, string> = {}) {
-  const child = start(name, more, env);
-  const message = await new Response(child.stderr).text();
-  return { code: await child.exited, signal: child.signalCode, message };
-}
-
-/** Hashes of all files of the last checkpoint but the manifest's own times. */
-function lastHashes(name: string): Record<string, string> {
-  const folder = join(directoryOf(name), "checkpoints/step-000024");
-  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
-  const files = manifest.files as { name: string; hash: string }[];
-  return Object.fromEntries(files.map((file) => [file.name, file.hash]));
-}
-
-const lossesOf = (name: string): number[] =>
-  readMetrics(join(directoryOf(name), "metrics.jsonl")).map((metrics) => metrics.loss);
+const runs = new ChildRuns(TEXT);
+afterAll(() => runs.remove());
+const run = (...args: Parameters<ChildRuns["run"]>) => runs.run(...args);
+const directoryOf = (name: string) => runs.directory(name);
+const lossesOf = (name: string) => runs.losses(name);
 
 let whole: Record<string, string> = {};
 beforeAll(async () => {
   expect(await run("whole", { overrides: ["training.threads=1"] })).toMatchObject({ code: 0 });
-  whole = lastHashes("whole");
+  whole = runs.hashes("whole", 24);
   expect(Object.keys(whole)).toEqual(["model.safetensors", "optimizer.safetensors", "config.yaml"]);
 }, 60_000);
 
 /** config.yaml names the threads. */
 function expectWhole(name: string): void {
-  const { "config.yaml": _, ...tensors } = lastHashes(name);
+  const { "config.yaml": _, ...tensors } = runs.hashes(name, 24);
   const { "config.yaml": __, ...expected } = whole;
   expect(tensors).toEqual(expected);
   expect(lossesOf(name)).toEqual(lossesOf("whole"));
 }
-
-describe("kill -9", () => {
-  test("at random moments: the end equals the uninterrupted run, with one thread and with two", async () => {
-    let seed = 12345;
-    const random = (): number => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return seed / 2 ** 32;
-    };
-    let kills = 0;
-    for (let attempt = 0; kills < (thorough ? 20 : 4) && attempt < 60; attempt++) {
-      const child = start("killed", { overrides: [`training.threads=${1 + (attempt % 2)}`] });
-      await Bun.sleep(200 + random() * 700);
-      child.kill(9);
-      await child.exited;
-      kills += child.signalCode === "SIGKILL" ? 1 : 0;
-      if (child.signalCode === null) break;
-    }
-    expect(kills).toBeGreaterThan(1);
-    expect(await run("killed", { overrides: ["training.threads=2"] })).toMatchObject({ code: 0 });
-    expectWhole("killed");
-  }, 120_000);
-
-  const points = thorough
-    ? ["write", "fsync", "rename", "create", "mkdir"].flatMap((kind) =>
-        Array.from({ length: 14 }, (_, k) => `${kind}:${k + 1}:kill`),
-      )
-    : ["write:4:kill", "fsync:6:kill", "rename:3:kill", "rename:4:kill"];
-  test("inside a save: no half checkpoint is ever picked up", async () => {
-    for (const fault of points) {
-      const name = fault.replaceAll(":", "-");
-      await run(name, {}, { THESEUS_FAULT: fault });
-      expect(await run(name)).toMatchObject({ code: 0 });
-      const left = readdirSync(join(directoryOf(name), "checkpoints"));
-      expect(left.filter((entry) => entry.includes("tmp-"))).toEqual([]);
-      expectWhole(name);
-    }
-  }, 600_000);
-});
 
 test("a save that fails is a warning and an event, and the run goes on", async () => {
   const { code, message } = await run("full", {}, { THESEUS_FAULT: "write:3:enospc" });
@@ -141,7 +66,7 @@ test("what may differ on resume, and what may not", async () => {
 
 test("of two trainers in one folder one wins, the other exits 5", async () => {
   const more = { overrides: ["training.steps=400"] };
-  const first = start("twins", more);
+  const first = runs.start("twins", more);
   while (!existsSync(join(directoryOf("twins"), "lock"))) await Bun.sleep(5);
   const second = await run("twins", more);
   expect(second.code).toBe(5);
