@@ -8,8 +8,8 @@ import {
   listCheckpoints,
   verifyCheckpoint,
 } from "../train/checkpoint/restore.ts";
+import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
 import { checkpointRoot } from "../train/checkpointer.ts";
-import { WEIGHTS_FILE } from "../train/weights.ts";
 import { CheckpointError, UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { findRun } from "./place.ts";

@@ -6,15 +6,26 @@ import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
 import { defineTask, type TaskDefinition } from "./define_task.ts";
+import { gpt2Pretrain, llamaPretrain, neoxPretrain, qwenPretrain } from "./family_pretrain.ts";
 import { gptPretrain } from "./gpt_pretrain.ts";
 
-export const JOBS = new Registry<AnyJob>("job", [gptPretrain]);
+export const JOBS = new Registry<AnyJob>("job", [
+  gptPretrain,
+  gpt2Pretrain,
+  llamaPretrain,
+  qwenPretrain,
+  neoxPretrain,
+]);
 
 export const DEFAULT_JOB = gptPretrain.name;
 
 /** The program's own jobs with the types of their configurations. */
 export interface KnownJobs {
   readonly "gpt/pretrain": typeof gptPretrain;
+  readonly "gpt2/pretrain": typeof gpt2Pretrain;
+  readonly "llama/pretrain": typeof llamaPretrain;
+  readonly "qwen/pretrain": typeof qwenPretrain;
+  readonly "neox/pretrain": typeof neoxPretrain;
 }
 
 /** The type of a job's whole configuration, required groups and all. */

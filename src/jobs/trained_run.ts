@@ -4,9 +4,10 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
+import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
 import { trainingFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
-import { newestWeights, WEIGHTS_FILE } from "../train/weights.ts";
+import { newestWeights } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
 import { loadTraining } from "./load_job.ts";
 

@@ -1,8 +1,11 @@
 /** @file Which of the engine's states a checkpoint holds, and how they lie in its files. */
+import { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
+import type { Param } from "../nn/param.ts";
 import { type TensorLayout, type TensorPart, tensorLayout } from "./checkpoint/image.ts";
 import { matchTensors } from "./checkpoint/match.ts";
 import type { Engine } from "./engine.ts";
+import { tensorName } from "./weights.ts";
 
 /** A state of the engine that belongs into a checkpoint: its buffer's name, and its name and shape in the file. */
 export interface SavedState {
@@ -12,14 +15,28 @@ export interface SavedState {
   readonly shape: readonly number[];
 }
 
+/** As the writers of Hugging Face order them, so that the same tensors make the same file. */
+const inFileOrder = (model: LanguageModel): readonly Param[] => {
+  const params = [...model.parameters()];
+  if (!(model instanceof HuggingFaceModel)) return params;
+  const names = new Map(params.map((param) => [param, model.tensorName(param.path)]));
+  const nameOf = (param: Param) => names.get(param) ?? "";
+  return params.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+};
+
 /** The states of a language model's training that a checkpoint holds. */
 export function savedStates(model: LanguageModel): SavedState[] {
-  return model.parameters().flatMap(({ path, axes }): SavedState[] => {
+  return inFileOrder(model).flatMap(({ path, axes }): SavedState[] => {
     const shape = axes.map(({ size }) => size);
     const moment = (kind: string): SavedState => ({
       ...{ file: "optimizer", state: `${kind}/${path}`, name: `${kind}/${path}`, shape },
     });
-    const weight: SavedState = { file: "model", state: `param/${path}`, name: path, shape };
+    const weight: SavedState = {
+      file: "model",
+      state: `param/${path}`,
+      name: tensorName(model, path),
+      shape,
+    };
     return [weight, moment("adam_m"), moment("adam_v")];
   });
 }

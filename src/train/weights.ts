@@ -1,4 +1,7 @@
-/** @file Weights on disk as safetensors, named by parameter path; written whole or not at all. */
+/**
+ * @file Weights on disk as safetensors, under the names that the model's family has in Hugging Face's files, else by parameter path;
+ * written whole or not at all.
+ */
 import {
   closeSync,
   copyFileSync,
@@ -12,44 +15,56 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { syncFolder } from "../util/atomic_file.ts";
-import { matchTensors } from "./checkpoint/match.ts";
-import { safetensorsHeader, type TensorEntry } from "./checkpoint/safetensors.ts";
+import { FLOAT_DTYPES } from "./checkpoint/half.ts";
+import { matchEntries } from "./checkpoint/match.ts";
+import { safetensorsHeader } from "./checkpoint/safetensors.ts";
+import { readValues } from "./checkpoint/tensor_reader.ts";
+import {
+  openWeightFiles,
+  type StoredTensor,
+  WEIGHTS_FILE,
+  type WeightFiles,
+} from "./checkpoint/weight_files.ts";
 import type { Engine } from "./engine.ts";
 
-export const WEIGHTS_FILE = "model.safetensors";
+/** What a parameter is called in files. */
+export const tensorName = (model: LanguageModel, path: string): string =>
+  model instanceof HuggingFaceModel ? model.tensorName(path) : path;
 
 const parametersOf = (model: LanguageModel) =>
   model.parameters().map(({ path, axes, count }) => {
     const shape = axes.map(({ size }) => size);
-    return { name: path, shape, dtype: "F32" as const, bytes: count * 4 };
+    const name = tensorName(model, path);
+    return { path, name, shape, dtype: "F32" as const, bytes: count * 4 };
   });
 
 /** The library writes the tensors straight from its buffers. */
 export function saveWeights(
   engine: Engine,
   model: LanguageModel,
-  path: string,
+  file: string,
   metadata: Readonly<Record<string, string>>,
 ): void {
   const params = parametersOf(model);
   const header = safetensorsHeader(params, { format: "pt", ...metadata });
-  const temporary = `${path}.tmp`;
-  const file = openSync(temporary, "w");
+  const temporary = `${file}.tmp`;
+  const fd = openSync(temporary, "w");
   try {
-    for (let at = 0; at < header.length; ) at += writeSync(file, header, at);
+    for (let at = 0; at < header.length; ) at += writeSync(fd, header, at);
     let offset = header.length;
-    for (const { name, bytes } of params) {
-      engine.state(`param/${name}`).saveTo(temporary, offset, 0, bytes);
+    for (const { path, bytes } of params) {
+      engine.state(`param/${path}`).saveTo(temporary, offset, 0, bytes);
       offset += bytes;
     }
-    fsyncSync(file);
+    fsyncSync(fd);
   } finally {
-    closeSync(file);
+    closeSync(fd);
   }
-  renameSync(temporary, path);
-  syncFolder(dirname(path));
+  renameSync(temporary, file);
+  syncFolder(dirname(file));
 }
 
 /** The weights of the run's newest checkpoint, without a second copy on disk where links are possible. */
@@ -79,13 +94,35 @@ export function newestWeights(directory: string): string | null {
   return existsSync(path) ? path : null;
 }
 
-/** The tensors of a file by parameter; throws CheckpointError where the file does not hold just this model's parameters. */
-export const matchedWeights = (
-  model: LanguageModel,
-  path: string,
-): ReadonlyMap<string, TensorEntry> => matchTensors(path, parametersOf(model));
+/** Tensor names as the files have them: some leave out the prefix that all names of the model have in common. */
+function withoutPrefix(model: LanguageModel, tensors: WeightFiles["tensors"]): string {
+  if (!(model instanceof HuggingFaceModel)) return "";
+  const { prefix } = model.form;
+  return [...tensors.keys()].some((name) => name.startsWith(prefix)) ? "" : prefix;
+}
 
-export function loadWeights(engine: Engine, model: LanguageModel, path: string): void {
-  for (const [name, { offset, bytes }] of matchedWeights(model, path))
-    engine.state(`param/${name}`).loadFrom(path, offset, 0, bytes);
+/** The stored tensors by parameter path. Throws CheckpointError where the files do not hold just this model's parameters. */
+export function matchedWeights(
+  model: LanguageModel,
+  place: string,
+): ReadonlyMap<string, StoredTensor> {
+  const { tensors } = openWeightFiles(place);
+  const prefix = withoutPrefix(model, tensors);
+  const stored = (name: string): string =>
+    prefix !== "" && name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const expected = parametersOf(model).map((each) => ({ ...each, name: stored(each.name) }));
+  const ignored = (name: string): boolean =>
+    model instanceof HuggingFaceModel && model.ignores(name);
+  const found = matchEntries(tensors, expected, { place, dtypes: FLOAT_DTYPES, ignored });
+  const entries = expected.map(({ path, name }) => [path, found.get(name)] as const);
+  return new Map(entries.flatMap(([path, tensor]) => (tensor ? [[path, tensor] as const] : [])));
+}
+
+/** Puts the weights of a file or folder into the engine's states, from 16-bit formats window by window. */
+export function loadWeights(engine: Engine, model: LanguageModel, place: string): void {
+  for (const [path, tensor] of matchedWeights(model, place)) {
+    const state = engine.state(`param/${path}`);
+    if (tensor.dtype === "F32") state.loadFrom(tensor.path, tensor.offset, 0, tensor.bytes);
+    else readValues(tensor, (values, first) => state.write(values, 4 * first));
+  }
 }

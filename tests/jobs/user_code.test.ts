@@ -64,7 +64,8 @@ test("several files register their jobs, which configure then knows", async () =
   const { stdout, code } = await theseus("jobs", ...load, "--json");
   expect(code).toBe(0);
   const names = JSON.parse(stdout).jobs.map(({ name }: { name: string }) => name);
-  expect(names).toEqual(["gpt/pretrain", "mine/one", "mine/two"]);
+  expect(names[0]).toBe("gpt/pretrain");
+  expect(names.slice(-2)).toEqual(["mine/one", "mine/two"]);
   const written = await theseus("configure", ...load, "mine/two", "-");
   expect(written.code).toBe(0);
   expect(written.stdout).toContain("job: mine/two");
@@ -73,11 +74,9 @@ test("several files register their jobs, which configure then knows", async () =
 test("a job that was not loaded", async () => {
   writeFileSync(join(folder, "one.yaml"), "job: mine/one\n");
   const { code, stderr } = await theseus("plan", "one.yaml");
-  expect([code, stderr]).toEqual([
-    2,
-    'error: no job is named "mine/one".\n' +
-      "hint: jobs: gpt/pretrain; --load FILE.ts brings your own\n",
-  ]);
+  expect(code).toBe(2);
+  expect(stderr).toStartWith('error: no job is named "mine/one".\nhint: jobs: gpt/pretrain, ');
+  expect(stderr).toEndWith("; --load FILE.ts brings your own\n");
 });
 
 const FAULTS: [string, string][] = [

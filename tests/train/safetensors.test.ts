@@ -76,6 +76,9 @@ test("extents beyond the file, overlaps, and lengths that lie", () => {
   const entry = (range: string) => `{"dtype":"F32","shape":[1],"data_offsets":${range}}`;
   const both = `{"v":${entry("[0,4]")},"w":${entry("[2,6]")}}`;
   expect(refusal(withHeader(both, 8))).toBe('tensor "w" overlaps another');
+  const gap = `{"v":${entry("[0,4]")},"w":${entry("[8,12]")}}`;
+  expect(refusal(withHeader(gap, 12))).toBe('4 bytes before "w" belong to no tensor');
+  expect(refusal(withHeader(f32("[1]", "[0,4]"), 9))).toBe("the last 5 bytes belong to no tensor");
   for (const length of [2n ** 63n, 2n ** 64n - 1n, 1000n])
     expect(refusal(withHeader("{}", 0, length))).toBe(`header of ${length} bytes in a file of 10`);
   writeFileSync(join(folder, "short"), Buffer.alloc(3));

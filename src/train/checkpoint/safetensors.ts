@@ -116,8 +116,13 @@ function readOpen(fd: number, size: number): SafetensorsFile {
   let end = start;
   for (const tensor of ordered) {
     if (tensor.offset < end) throw new CheckpointError(`tensor "${tensor.name}" overlaps another`);
+    if (tensor.offset > end)
+      throw new CheckpointError(
+        `${tensor.offset - end} bytes before "${tensor.name}" belong to no tensor`,
+      );
     end = tensor.offset + tensor.bytes;
   }
+  if (end < size) throw new CheckpointError(`the last ${size - end} bytes belong to no tensor`);
   return { tensors, metadata: (metadata ?? {}) as Record<string, string> };
 }
 
