@@ -43,6 +43,7 @@ export type { Job } from "./train/job.ts";
 export type { StepMetrics } from "./train/metrics.ts";
 export { readMetrics } from "./train/metrics_reader.ts";
 export type { RunFinished } from "./train/progress.ts";
+export { type SavedCheckpoint, type SaveHook, saveHook } from "./train/save_hooks.ts";
 export type { Task, TaskContext, TaskProgress, TaskResult } from "./train/task.ts";
 export { type TrackedRun, type Tracker, type TrackerKind, tracker } from "./train/trackers.ts";
 export type { Validation } from "./train/validate.ts";

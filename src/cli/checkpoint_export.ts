@@ -1,6 +1,6 @@
 /** @file theseus checkpoint export: the weights of a checkpoint as a folder of their own. */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { copyWeights, EXPORTED } from "../train/checkpoint/copy_weights.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import { verifyCheckpoint } from "../train/checkpoint/restore.ts";
 import { CheckpointError, UserError } from "../util/errors.ts";
@@ -8,21 +8,6 @@ import { log } from "../util/log.ts";
 import { command } from "./command.ts";
 import { checkpointsOf, findModel } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
-
-const EXPORTED = ["model.safetensors", "config.yaml"] as const;
-
-function copyFolder(source: string, out: string): void {
-  const temporary = `${out}.tmp-${crypto.randomUUID()}`;
-  try {
-    mkdirSync(dirname(out), { recursive: true });
-    mkdirSync(temporary);
-    for (const name of EXPORTED) copyFileSync(join(source, name), join(temporary, name));
-    renameSync(temporary, out);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw new UserError(error instanceof Error ? error.message : String(error));
-  }
-}
 
 export const checkpointExport = command({
   name: "checkpoint export",
@@ -50,7 +35,7 @@ export const checkpointExport = command({
     for (const name of EXPORTED)
       if (!manifest.files.some((file) => file.name === name))
         throw new CheckpointError(`it holds no ${name}`, { place: { path: chosen.path } });
-    copyFolder(chosen.path, out);
+    copyWeights(chosen.path, out);
     const { step, tokens } = manifest;
     if (args.json === true)
       process.stdout.write(`${JSON.stringify({ schema_version: 1, out, step, tokens })}\n`);

@@ -1,6 +1,7 @@
 /** @file Finds the command, loads only its file, and turns every outcome into an exit code. */
 import { UserError } from "../util/errors.ts";
 import { log, setVerbosity } from "../util/log.ts";
+import { redacted } from "../util/redact.ts";
 import { didYouMean } from "../util/suggest.ts";
 import { type AnyCommand, invoke, splitArgs, UsageError } from "./command.ts";
 import { EXIT_BUG, EXIT_CODES } from "./exit_codes.ts";
@@ -106,19 +107,21 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   return invoke(definition, split);
 }
 
+const printError = (error: Readonly<Record<string, unknown>>): void =>
+  void process.stdout.write(`${redacted(JSON.stringify({ error }))}\n`);
+
 function report(thrown: unknown, json: boolean): number {
   const error = thrown instanceof UserError ? thrown : (laterFault(thrown) ?? thrown);
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof UserError)) {
-    if (json) process.stdout.write(`${JSON.stringify({ error: { code: "bug", message } })}\n`);
+    if (json) printError({ code: "bug", message });
     log.error(`${message}\nThis is a fault in theseus, please report it.`);
     if (error instanceof Error && process.env.THESEUS_DEBUG === "1") log.info(error.stack ?? "");
     return EXIT_BUG;
   }
   const { path, line, column, key } = error.place;
   if (json) {
-    const body = { code: error.code, message, hint: error.hint, path, line, key };
-    process.stdout.write(`${JSON.stringify({ error: body })}\n`);
+    printError({ code: error.code, message, hint: error.hint, path, line, key });
     return EXIT_CODES[error.code];
   }
   const place = [path, line, column].filter((part) => part !== undefined).join(":");

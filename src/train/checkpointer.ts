@@ -19,6 +19,7 @@ import { applyRetention } from "./checkpoint/retention.ts";
 import type { Engine } from "./engine.ts";
 import { checkpointFields } from "./fields.ts";
 import type { RunFolder } from "./run_folder.ts";
+import { runSaveHooks } from "./save_hooks.ts";
 import { loadStates, type SavedState, savedStates, stateLayouts } from "./saved_states.ts";
 
 /** Where a run stands: everything besides the tensors. Data position and random numbers are functions of the step. */
@@ -53,6 +54,8 @@ export interface CheckpointerParts {
   /** Saves are written from copies while training goes on; else training waits for them. */
   readonly copies: boolean;
   readonly onEvent: (event: Readonly<Record<string, unknown>>) => void;
+  /** After a save, and again when a run goes on from it. */
+  readonly afterSave: (step: number, folder: string) => Promise<void>;
 }
 
 const filesFor = (): Files => {
@@ -72,6 +75,12 @@ export function checkpointerOf(engine: Engine, model: LanguageModel, run: RunFol
     rule: config.values(checkpointFields),
     copies: config.get(checkpointFields.interval) !== 0,
     onEvent: (event) => status.event(event),
+    afterSave: (step, folder) =>
+      runSaveHooks(
+        config.get(checkpointFields.afterSave),
+        { step, folder, runDirectory: directory },
+        status,
+      ),
   });
 }
 
@@ -137,6 +146,7 @@ export class Checkpointer {
     const state = found.manifest.state as unknown as RunState;
     this.best = state.best;
     this.parts.onEvent({ event: "resumed", step: found.folder.step, problems });
+    await this.parts.afterSave(found.folder.step, found.folder.path);
     return state;
   }
 
@@ -225,6 +235,7 @@ export class Checkpointer {
       });
       const seconds = (performance.now() - began) / 1e3;
       this.parts.onEvent({ event: "saved", step: state.step, seconds, ...more });
+      await this.parts.afterSave(state.step, join(this.root, name));
       await this.retain(name);
     });
   }

@@ -106,6 +106,12 @@ export const checkpointFields = {
     0,
     "steps between checkpoints that are kept for good; 0: none",
   ),
+  afterSave: field(
+    "checkpoint/after_save",
+    list(string()),
+    [],
+    "what is done with every checkpoint: export keeps its weights; --load can bring more",
+  ),
 };
 
 export const loggingFields = {

@@ -32,6 +32,7 @@ import type { Progress, RunFinished } from "./progress.ts";
 import type { RunPlace } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
 import { RunMetrics } from "./run_metrics.ts";
+import { SAVE_HOOKS } from "./save_hooks.ts";
 import { lastStepOf } from "./stop.ts";
 import { targetOf } from "./target.ts";
 import { TRACKERS } from "./trackers.ts";
@@ -87,6 +88,7 @@ export async function runTraining(request: TrainingRequest): Promise<RunFinished
   const config = withDataset(request.config, dataset);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
+  for (const name of request.config.get(checkpointFields.afterSave)) SAVE_HOOKS.named(name);
   const { threads } = request.config.values(trainingFields);
   const device = openDevice(threads === null ? {} : { threads });
   try {

@@ -2,6 +2,7 @@
  * @file Messages for people, always on stderr; data belongs to stdout. The one place that knows consola.
  */
 import { type ConsolaInstance, createConsola, LogLevels } from "consola/basic";
+import { redacted } from "./redact.ts";
 
 export type Verbosity = "quiet" | "normal" | "verbose";
 
@@ -27,7 +28,8 @@ const consola: ConsolaInstance = createConsola({
         const label = LABELS[entry.type] ?? "";
         const start = color ? (COLORS[entry.type] ?? "") : "";
         const end = start === "" ? "" : "\x1b[0m";
-        process.stderr.write(`${start}${label}${end}${entry.args.map(String).join(" ")}\n`);
+        const text = redacted(entry.args.map(String).join(" "));
+        process.stderr.write(`${start}${label}${end}${text}\n`);
       },
     },
   ],

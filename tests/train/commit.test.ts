@@ -94,7 +94,10 @@ describe("commit", () => {
       let failures = 0;
       for (const operation of ["write", "fsync", "rename", "mkdir", "create"]) {
         for (let k = 1; ; k++) {
-          const files = faultyFiles(realFiles, `${operation}:${k}:${k % 2 ? "eio" : "enospc"}`);
+          // Every kind of refusal, and disks that stay so: what failed once is not tried again and trusted.
+          const action = ["eio", "enospc", "edquot", "erofs", "estale"][k % 5];
+          const fault = `${operation}:${k}${k % 2 === 0 ? "+" : ""}:${action}`;
+          const files = faultyFiles(realFiles, fault);
           const step = 2 + failures;
           const failed = await commitCheckpoint(files, root, contents(step)).then(
             () => false,
@@ -175,7 +178,7 @@ describe("restore", () => {
         const path = `${folder}/manifest.json`;
         writeFileSync(
           path,
-          readFileSync(path, "utf8").replace('"format_version": 1', '"format_version": 99'),
+          readFileSync(path, "utf8").replace('"format_version": 2', '"format_version": 99'),
         );
       },
       /format 99 is newer/,

@@ -45,6 +45,7 @@ test.each([
       states: savedStates(model),
       rule: { keep: 2, permanentEvery: 0 },
       onEvent: () => {},
+      afterSave: async () => {},
     });
     const copied = report.stateByKind["checkpoint copy"] ?? 0;
     expect(copied >= 3 * parameters * 4).toBe(copies);

@@ -1,6 +1,6 @@
 /** @file Runs that meet trouble and go on: saves that fail, torn metrics, settings that differ, a second trainer. Kills: kill_sweep. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ChildRuns } from "./child_runs.ts";
 import type { Child } from "./runs_child.ts";
@@ -42,6 +42,28 @@ test("a save that fails is a warning and an event, and the run goes on", async (
   const events = readFileSync(join(directoryOf("full"), "events.jsonl"), "utf8");
   expect(events).toContain('"event":"save_failed","step":5');
   expectWhole("full");
+}, 30_000);
+
+test("where no save works, the run trains to its end and exits 6", async () => {
+  const { code, message } = await run("none", {}, { THESEUS_FAULT: "write:1+:enospc" });
+  expect(code).toBe(6);
+  expect(message).toContain("no checkpoint could be written");
+  expect(lossesOf("none")).toEqual(lossesOf("whole"));
+  expect(runs.events("none", "save_failed").length).toBeGreaterThan(3);
+}, 30_000);
+
+test("checkpoints of an older run in the folder are never resumed, never deleted", async () => {
+  await run("stale", { overrides: ["training.steps=6", "training.threads=1"] });
+  const checkpoints = join(directoryOf("stale"), "checkpoints");
+  rmSync(checkpoints, { recursive: true });
+  // Another run's, with higher numbers; its own folder has none left but a step 4.
+  cpSync(join(directoryOf("whole"), "checkpoints"), checkpoints, { recursive: true });
+  const before = readdirSync(checkpoints).filter((name) => name.startsWith("step-"));
+  const more = { overrides: ["training.threads=1"], allowChange: true };
+  const refused = await run("stale", more);
+  expect(refused).toMatchObject({ code: 6 });
+  expect(refused.message).toContain("belongs to another run");
+  expect(readdirSync(checkpoints)).toEqual(expect.arrayContaining(before));
 }, 30_000);
 
 test("a torn last line of metrics.jsonl is cut before the next attempt writes", async () => {

@@ -1,13 +1,16 @@
 /** @file A training run in a process of its own, for tests that kill it: JSON arguments, see `Child`. */
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { ValidationLoader } from "../../src/data/loader.ts";
 import { loadTraining } from "../../src/jobs/load_job.ts";
 import { runTraining } from "../../src/train/run.ts";
+import { saveHook } from "../../src/train/save_hooks.ts";
 import { UserError } from "../../src/util/errors.ts";
 
 /** The process kills itself, -9, at the `at`-th time that this happens in it. Saves have THESEUS_FAULT. */
 export interface KillAt {
-  /** A step that has been read (the next one computes), or a batch of a validation. */
-  readonly where: "step" | "validation";
+  /** A step that has been read (the next one computes), a batch of a validation, or a run of the hook `note`. */
+  readonly where: "step" | "validation" | "hook";
   readonly at: number;
 }
 
@@ -38,6 +41,14 @@ if (import.meta.main) {
     strike("validation");
     return fill.apply(this, args);
   };
+  saveHook({
+    name: "note",
+    doc: "notes the steps that it has seen",
+    run({ step, folder, runDirectory }) {
+      strike("hook");
+      appendFileSync(join(runDirectory, "noted.txt"), `${step} ${existsSync(folder)}\n`);
+    },
+  });
   try {
     await runTraining({
       ...{ job, config },

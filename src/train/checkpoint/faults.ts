@@ -1,23 +1,29 @@
 /**
- * @file Files that fail on demand, for the fault tests: `THESEUS_FAULT=write:3:kill` kills the process at the third
- * write. Operations: write fsync rename mkdir create; actions: kill enospc eio.
+ * @file Files that fail on demand, for the fault tests: `THESEUS_FAULT=write:3:kill` kills the process at the third write,
+ * `fsync:2+:eio` fails the second fsync and all after it. Operations: write fsync rename mkdir create.
  */
 import { UserError } from "../../util/errors.ts";
 import type { Files, OpenFile } from "./files.ts";
 
 const OPERATIONS = ["write", "fsync", "rename", "mkdir", "create"] as const;
 type Operation = (typeof OPERATIONS)[number];
+const ACTIONS = ["kill", "eio", "enospc", "edquot", "erofs", "estale"] as const;
+type Action = (typeof ACTIONS)[number];
 
 /** Wraps `files`; operation number `k` (from 1) of the named kind fails in the named way. */
 export function faultyFiles(files: Files, fault: string): Files {
-  const [operation, at, action] = fault.split(":");
-  if (!OPERATIONS.includes(operation as Operation) || !(Number(at) >= 1))
+  const [operation, when = "", action = ""] = fault.split(":");
+  const at = Number(/^(\d+)\+?$/.exec(when)?.[1] ?? 0);
+  const known = OPERATIONS.includes(operation as Operation) && ACTIONS.includes(action as Action);
+  if (!known || at < 1)
     throw new UserError(`THESEUS_FAULT expected operation:k:action, got "${fault}"`);
   let seen = 0;
   const strike = (kind: Operation): void => {
-    if (kind !== operation || ++seen !== Number(at)) return;
+    if (kind !== operation) return;
+    seen++;
+    if (when.endsWith("+") ? seen < at : seen !== at) return;
     if (action === "kill") process.kill(process.pid, "SIGKILL");
-    const code = action === "enospc" ? "ENOSPC" : "EIO";
+    const code = action.toUpperCase();
     throw Object.assign(new Error(`${code}: injected at ${fault}`), { code });
   };
   const wrap = (file: OpenFile): OpenFile => ({

@@ -1,7 +1,11 @@
-/** @file The manifest of a checkpoint: what the folder must hold, byte for byte, and where the run stood. */
+/**
+ * @file The manifest of a checkpoint: what the folder must hold, byte for byte, and where the run stood. Its last line is a hash of
+ * all lines before, so that damage to the manifest itself is found as well.
+ */
 import { CheckpointError } from "../../util/errors.ts";
 
-export const FORMAT_VERSION = 1;
+/** 1 had no hash of its own. */
+export const FORMAT_VERSION = 2;
 
 export interface ManifestFile {
   readonly name: string;
@@ -26,8 +30,18 @@ export interface Manifest {
   readonly files: readonly ManifestFile[];
 }
 
+const textHash = (text: string): string => Bun.hash.xxHash3(text).toString(16).padStart(16, "0");
+
 export function manifestText(manifest: Manifest): string {
-  return `${JSON.stringify(manifest, null, 2)}\n`;
+  const text = JSON.stringify(manifest, null, 2).slice(0, -"\n}".length);
+  return `${text},\n  "hash": "xxh3:${textHash(text)}"\n}\n`;
+}
+
+const HASH_LINE = /,\n {2}"hash": "xxh3:([0-9a-f]{16})"\n\}\n$/;
+
+function isWhole(text: string): boolean {
+  const found = HASH_LINE.exec(text);
+  return found !== null && textHash(text.slice(0, found.index)) === found[1];
 }
 
 const isFile = (file: unknown): file is ManifestFile => {
@@ -59,6 +73,9 @@ export function parseManifest(text: string, path: string): Manifest {
       `format ${manifest.format_version} is newer than this program reads (${FORMAT_VERSION})`,
       `it was written by theseus ${manifest.program_version}`,
     );
+  if (manifest.format_version < 1) return fail(`there is no format ${manifest.format_version}`);
+  if (manifest.format_version > 1 && !isWhole(text))
+    return fail("damaged: the manifest does not have the hash that it names");
   const numbers = Number.isSafeInteger(manifest.step) && Number.isSafeInteger(manifest.tokens);
   if (!numbers || typeof manifest.run_id !== "string")
     return fail("step, tokens or run_id is missing");

@@ -1,5 +1,6 @@
 /** @file Finds the checkpoint to go on from: the newest that verifies, falling back loudly. */
 import { open, stat } from "node:fs/promises";
+import { basename } from "node:path";
 import { CheckpointError } from "../../util/errors.ts";
 import { WindowHash } from "../../util/window_hash.ts";
 import { WRITE_BYTES } from "./commit.ts";
@@ -69,6 +70,9 @@ export async function verifyCheckpoint(files: Files, folder: string): Promise<Ma
     throw new CheckpointError("no readable manifest", { place: { path } });
   }
   const manifest = parseManifest(text, path);
+  const step = NAME.exec(basename(folder))?.[1];
+  if (step !== undefined && Number(step) !== manifest.step)
+    throw new CheckpointError(`it is the manifest of step ${manifest.step}`, { place: { path } });
   for (const file of manifest.files) {
     const place = { path: `${folder}/${file.name}` };
     const size = await sizeOf(place.path);
@@ -76,6 +80,12 @@ export async function verifyCheckpoint(files: Files, folder: string): Promise<Ma
     if (size !== file.bytes)
       throw new CheckpointError(`expected ${file.bytes} bytes, found ${size}`, { place });
     const hash = await hashFile(place.path);
+    const [kind] = hash.split(":");
+    if (!file.hash.startsWith(`${kind}:`))
+      throw new CheckpointError(`expected a hash of the kind ${kind}, found "${file.hash}"`, {
+        hint: `it was written by theseus ${manifest.program_version}, which can verify it`,
+        place,
+      });
     if (hash !== file.hash)
       throw new CheckpointError(`damaged: expected hash ${file.hash}, found ${hash}`, { place });
   }
