@@ -10,8 +10,13 @@ import { samplingFields, trainingFields } from "./fields.ts";
 import { buildEval, buildInit, buildLogits, buildMicro, buildUpdate } from "./programs.ts";
 
 export type TrainingProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
-/** Those of generation carry their number of rows, and of tokens in each. */
-export type ProgramName = TrainingProgramName | `decode_${number}` | `prefill_${number}x${number}`;
+/** Those of generation carry their number of rows, and of tokens in each; the last two are those of evaluation. */
+export type ProgramName =
+  | TrainingProgramName
+  | `decode_${number}`
+  | `prefill_${number}x${number}`
+  | "score_hidden"
+  | "score_tokens";
 export type Programs = ReadonlyMap<ProgramName, Compiled>;
 
 export function resolvePrecision(config: Config, target: CpuTarget): Precision {
