@@ -42,23 +42,25 @@ const plain = (tree: Tree): unknown =>
     ? tree.value
     : Object.fromEntries([...tree.entries].map(([key, { value }]) => [key, plain(value)]));
 
-/** The file's keys over those of the files it includes. */
-function merged(path: string, depth = 0): { tree: MapTree; json: Json } {
-  if (depth > 8) throw new ConfigError(`${path}: more than 8 files include one another`);
-  let text: string;
+function textAt(path: string): string {
   try {
-    text = readFileSync(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new UserError(`cannot read the task ${path}: ${why}`, { code: "not_found" });
   }
+}
+
+/** The file's keys over those of the files it includes. */
+function merged(path: string, text: string, depth = 0): { tree: MapTree; json: Json } {
+  if (depth > 8) throw new ConfigError(`${path}: more than 8 files include one another`);
   const problems = new Problems();
   const tree = parseYaml({ name: path, text }, 0, problems);
   problems.throwIfAny();
   const json = plain(tree) as Json;
   if (typeof json.include !== "string") return { tree, json };
-  const base = merged(resolve(dirname(path), json.include), depth + 1);
-  return { tree, json: { ...base.json, ...json } };
+  const base = resolve(dirname(path), json.include);
+  return { tree, json: { ...merged(base, textAt(base), depth + 1).json, ...json } };
 }
 
 class Reader {
@@ -66,8 +68,8 @@ class Reader {
   readonly json: Json;
   private readonly tree: MapTree;
 
-  constructor(path: string) {
-    const { tree, json } = merged(path);
+  constructor(path: string, text: string) {
+    const { tree, json } = merged(path, text);
     this.path = path;
     this.tree = tree;
     this.json = json;
@@ -200,9 +202,9 @@ function generationOf(reader: Reader) {
   };
 }
 
-/** Throws ConfigError with the file and line. */
-export function readTask(path: string): EvaluationTask {
-  const reader = new Reader(path);
+/** `text`: the file's content where it is known already. Throws ConfigError with the file and line. */
+export function readTask(path: string, text = textAt(path)): EvaluationTask {
+  const reader = new Reader(path, text);
   const name = reader.string("task") ?? reader.fail("task", "task (the name) is missing");
   const wanted = reader.string("output_type") ?? "generate_until";
   const output = OUTPUT_TYPES.find((each) => each === wanted);
