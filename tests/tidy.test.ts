@@ -30,6 +30,10 @@ const ROOMS: Record<string, readonly string[]> = (() => {
       ...["config", "util"],
     ],
     generate: ["train", "models", "nn", "ops", "ir", "passes", "data", "runtime", "config", "util"],
+    evaluate: [
+      ...["generate", "train", "models", "nn", "ops", "ir", "passes", "data", "runtime"],
+      ...["config", "util"],
+    ],
   };
   return { ...below, jobs: Object.keys(below) };
 })();

@@ -192,7 +192,7 @@ export class JudgedModel {
       : { given, judged: whole.slice(given.length) };
   }
 
-  /** Windows that do not overlap; each but the first is preceded by one token of the window before. */
+  /** Windows whose judged tokens do not overlap; the last one sees as much of what came before as fits. */
   private rolling(tokens: readonly number[]): ScoredText[] {
     const windows: ScoredText[] = [];
     const all = [this.prefix(), ...tokens];
@@ -200,7 +200,7 @@ export class JudgedModel {
     for (let done = 0; done < tokens.length; ) {
       const scored = Math.min(room, tokens.length - done);
       const end = done + scored + 1;
-      windows.push({ tokens: all.slice(end - scored - 1, end), scored });
+      windows.push({ tokens: all.slice(Math.max(0, end - 1 - room), end), scored });
       done += scored;
     }
     return windows;

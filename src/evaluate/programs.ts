@@ -24,7 +24,7 @@ export function hiddenWidth(model: LanguageModel): number {
   return model.forward(trace.input("tokens", one, "i32")).axes[2]?.size ?? 1;
 }
 
-/** Inputs i32 [rows, length]: `tokens`, `positions` within their text, `documents`: where in the row each text begins. */
+/** Inputs [rows, length]: `tokens` i32, `positions` i32 within their text, `documents` u32: where in the row each text begins. */
 export function buildHidden(
   model: LanguageModel,
   { rows, length }: BatchShape,
@@ -35,7 +35,7 @@ export function buildHidden(
   const axes = [axis("batch", rows), axis("seq", length)];
   const ids = trace.input("tokens", axes, "i32");
   const positions = trace.input("positions", axes, "i32");
-  const documents = trace.input("documents", axes, "i32");
+  const documents = trace.input("documents", axes, "u32");
   const hidden = model.forward(ids, { positions, documents });
   const shape = [rows * length, hidden.axes[2]?.size ?? 1];
   input(b, { name: HIDDEN, kind: "state", shape, dtype: "f32" });

@@ -6,10 +6,11 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Problems } from "../config/problems.ts";
 import { type MapTree, parseYaml, type Tree } from "../config/yaml.ts";
-import { pythonRegex, TextTemplate } from "../data/text_template.ts";
+import { TextTemplate } from "../data/text_template.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
 import { didYouMean } from "../util/suggest.ts";
 import { PROCESSORS } from "./processors.ts";
+import { pythonRegex } from "./python_regex.ts";
 import {
   type EvaluationTask,
   type Filter,

@@ -102,7 +102,7 @@ export class Scorer {
     const tokens = new Int32Array(rows * length);
     const positions = new Int32Array(rows * length);
     // A place that no text takes is a text of its own.
-    const documents = Int32Array.from({ length: rows * length }, (_, i) => i % length);
+    const documents = Uint32Array.from({ length: rows * length }, (_, i) => i % length);
     const picks: number[] = [];
     const targets: number[] = [];
     for (const { text, row, start } of batch) {
