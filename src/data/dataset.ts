@@ -44,6 +44,8 @@ export interface Dataset {
   readonly documentMask: boolean;
   readonly trainTokens: number;
   readonly record: DataRecord;
+  /** Throws where the data does not fit a context of this length. */
+  check(length: number): void;
   train(options: OrderOptions): TrainData;
   heldOut(length: number): HeldOut;
 }

@@ -3,7 +3,7 @@ import { parseInterval } from "../config/interval.ts";
 import { assert, ConfigError, DataError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import type { DataOptions, Dataset, OrderOptions } from "./dataset.ts";
-import { type FolderPlan, folderSampler } from "./folder_plan.ts";
+import { type FolderPlan, type FolderSampler, folderSampler } from "./folder_plan.ts";
 import { PrefetchLoader } from "./prefetch.ts";
 import { JoinedHeldOut, type Stage } from "./samples/mixture.ts";
 import { RowHeldOut } from "./samples/packed_rows.ts";
@@ -125,6 +125,15 @@ export async function openFolders(
     sum(folder.index.splits[split].map(({ token_count: tokens }) => tokens));
   if (sum(folders.map((folder) => count(folder, "validation"))) === 0)
     log.warn("the folders of tokens hold nothing out: there is no validation");
+  /** Packing reads all lengths: once for a length is enough. */
+  const packed = new Map<number, FolderSampler["packings"]>();
+  const order = (stages: readonly Stage[], length: number, seed: number) => {
+    const paths = named.map(({ path }) => path);
+    const plan: FolderPlan = { folders: paths, stages, length, seed, separate };
+    const made = folderSampler(plan, folders, packed.get(length));
+    packed.set(length, made.packings);
+    return { plan, ...made };
+  };
   return {
     name: named.map(({ path }) => path).join(" + "),
     tokenizer,
@@ -135,12 +144,13 @@ export async function openFolders(
       tokenizer: first.index.tokenizer.fingerprint,
       content: folders.map(({ fingerprint }) => fingerprint).join(" "),
     },
-    train(order) {
-      const { length, seed } = order;
-      const stages = stagesOf(options, named, order);
-      const paths = named.map(({ path }) => path);
-      const plan: FolderPlan = { folders: paths, stages, length, seed, separate };
-      const { sampler, packings } = folderSampler(plan, folders);
+    check(length) {
+      order([{ from: 0, weights: named.map(() => 1) }], length, 0);
+      heldOutOf(folders, length, separate);
+    },
+    train({ length, seed, ...rest }) {
+      const stages = stagesOf(options, named, { length, seed, ...rest });
+      const { plan, sampler, packings } = order(stages, length, seed);
       return {
         perEpoch: sampler.perEpoch,
         place: (sample) => sampler.place(sample),

@@ -57,6 +57,13 @@ export function openText(options: DataOptions, tokenizer: Tokenizer): Dataset {
   const train = new MemoryStore("the text", tokens.train);
   const validation = new MemoryStore("the held-out text", tokens.validation);
   const separate = options.documentMask === true;
+  const order = (length: number, seed: number) =>
+    new StreamSampler(train, { length, seed, source: 0, separate });
+  const heldOut = (length: number) => {
+    if (validation.length < 2)
+      throw new DataError(`the held-out text has ${validation.length} tokens, expected at least 2`);
+    return new StreamHeldOut(validation, length, separate);
+  };
   return {
     name: options.text,
     tokenizer,
@@ -64,20 +71,18 @@ export function openText(options: DataOptions, tokenizer: Tokenizer): Dataset {
     documentMask: separate,
     trainTokens: train.length,
     record: { tokenizer: tokenizer.fingerprint, content: contentOf(tokens) },
+    check(length) {
+      order(length, 0);
+      heldOut(length);
+    },
     train({ length, seed }) {
-      const sampler = new StreamSampler(train, { length, seed, source: 0, separate });
+      const sampler = order(length, seed);
       return {
         perEpoch: sampler.perEpoch,
         place: (sample) => sampler.place(sample),
         loader: (rows) => new DirectLoader(sampler, rows, length),
       };
     },
-    heldOut(length) {
-      if (validation.length < 2)
-        throw new DataError(
-          `the held-out text has ${validation.length} tokens, expected at least 2`,
-        );
-      return new StreamHeldOut(validation, length, separate);
-    },
+    heldOut,
   };
 }

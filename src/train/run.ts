@@ -85,6 +85,7 @@ export async function runTraining(request: TrainingRequest): Promise<RunFinished
   checkSharding(model);
   const dataset = await openDataset(request.config.values(dataFields));
   checkVocabulary(dataset, model);
+  dataset.check(model.blockSize);
   const config = withDataset(request.config, dataset);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);

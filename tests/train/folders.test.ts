@@ -3,8 +3,7 @@
  * uninterrupted run; other data or another tokenizer is refused.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDataset } from "../../src/data/dataset.ts";
 import { loadTraining } from "../../src/jobs/load_job.ts";
@@ -14,12 +13,10 @@ import { readMetrics } from "../../src/train/metrics_reader.ts";
 import { runTraining } from "../../src/train/run.ts";
 import { dataOptions } from "../data/data_options.ts";
 import { documentsOf, writeFolder } from "../data/write_folder.ts";
+import { ChildRuns } from "./child_runs.ts";
 import type { Child } from "./runs_child.ts";
 
-const root = mkdtempSync(join(tmpdir(), "theseus-folder-runs-"));
-afterAll(() => rmSync(root, { recursive: true }));
-
-const STEPS = 48;
+const STEPS = 40;
 const TEXT = `
 job: gpt/pretrain
 architecture: { n_layer: 2, n_head: 2, n_embd: 32, block_size: 32, dropout: 0.1 }
@@ -27,6 +24,10 @@ training: { steps: ${STEPS}, per_device_batch_size: 4, accumulate: 2, warmup_ste
 validation: { interval: 7, batches: 2 }
 checkpoint: { interval: 5 }
 `;
+
+const runs = new ChildRuns(TEXT);
+const { root } = runs;
+afterAll(() => runs.remove());
 
 const lengths = (count: number, seed: number) =>
   Array.from({ length: count }, (_, i) => 2 + ((i * 7 + seed * 5) % 31));
@@ -50,50 +51,20 @@ const KINDS: Record<string, string[]> = {
   mixture: [mixture, stages],
 };
 
-const directoryOf = (name: string): string => join(root, "runs/general/default", name);
-
-function start(name: string, overrides: readonly string[], more: Partial<Child> = {}) {
-  const child: Child = { root, name, text: TEXT, overrides, ...more };
-  const script = join(import.meta.dir, "runs_child.ts");
-  return Bun.spawn(["bun", script, JSON.stringify(child)], { stdout: "ignore", stderr: "pipe" });
-}
-
-async function run(name: string, overrides: readonly string[], more: Partial<Child> = {}) {
-  const child = start(name, overrides, more);
-  const message = await new Response(child.stderr).text();
-  return { code: await child.exited, message };
-}
-
-/** Hashes of the last checkpoint's tensors. */
-function lastHashes(name: string): Record<string, string> {
-  const folder = join(directoryOf(name), `checkpoints/step-0000${STEPS}`);
-  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
-  const files = manifest.files as { name: string; hash: string }[];
-  const tensors = files.filter(({ name: file }) => file.endsWith(".safetensors"));
-  return Object.fromEntries(tensors.map((file) => [file.name, file.hash]));
-}
+const run = (name: string, overrides: readonly string[], more: Partial<Child> = {}) =>
+  runs.run(name, { overrides, ...more });
 
 const metricsOf = (name: string) =>
-  readMetrics(join(directoryOf(name), "metrics.jsonl")).map(({ step, tokens, loss, val_loss }) => ({
-    ...{ step, tokens, loss, val_loss },
-  }));
+  readMetrics(join(runs.directory(name), "metrics.jsonl")).map(
+    ({ step, tokens, loss, val_loss }) => ({ step, tokens, loss, val_loss }),
+  );
 
-/** Kills a run of this name once it has saved these steps, one after another; returns how often it came in time. */
-async function killAt(
-  name: string,
-  saved: readonly string[],
-  overrides: (attempt: number) => readonly string[],
-): Promise<number> {
-  let kills = 0;
-  for (const [attempt, step] of saved.entries()) {
-    const child = start(name, overrides(attempt));
-    const folder = join(directoryOf(name), `checkpoints/step-0000${step}`);
-    while (!existsSync(folder) && child.exitCode === null) await Bun.sleep(5);
-    child.kill(9);
-    await child.exited;
-    if (child.signalCode === "SIGKILL") kills++;
+/** Three attempts, each killed (-9) some steps on. */
+async function killed(name: string, overrides: (attempt: number) => readonly string[]) {
+  for (const [attempt, at] of [7, 9, 6].entries()) {
+    const kill = { where: "step", at } as const;
+    expect(await run(name, overrides(attempt), { kill })).toMatchObject({ killed: true });
   }
-  return kills;
 }
 
 describe.each(["stream", "mixture"])("kill -9 of a %s", (kind) => {
@@ -105,23 +76,25 @@ describe.each(["stream", "mixture"])("kill -9 of a %s", (kind) => {
   test("the end equals the uninterrupted run to the bit", async () => {
     const name = `${kind}-killed`;
     const threads = (attempt: number) => [...overrides, `training.threads=${1 + (attempt % 2)}`];
-    expect(await killAt(name, ["05", "15", "25"], threads)).toBeGreaterThan(1);
+    await killed(name, threads);
     expect(await run(name, overrides)).toMatchObject({ code: 0 });
-    expect(lastHashes(name)).toEqual(lastHashes(kind));
+    const { "config.yaml": _, ...tensors } = runs.hashes(name, STEPS);
+    expect(runs.hashes(kind, STEPS)).toMatchObject(tensors);
+    expect(Object.keys(tensors)).toEqual(["model.safetensors", "optimizer.safetensors"]);
     expect(metricsOf(name)).toEqual(metricsOf(kind));
   }, 120_000);
 });
 
 test("with another micro-batch at every attempt a step holds the same samples", async () => {
   const overrides = KINDS.mixture ?? [];
-  const micro = ["8,1", "2,4", "1,8"].map((text) => text.split(","));
+  const micro = ["8,1", "2,4", "1,8", "4,2"].map((text) => text.split(","));
   const batch = (attempt: number) => {
-    const [size, accumulate] = micro[attempt] ?? [];
+    const [size, accumulate] = micro[attempt % 4] ?? [];
     const training = [`per_device_batch_size=${size}`, `accumulate=${accumulate}`];
     return [...overrides, ...training.map((each) => `training.${each}`)];
   };
-  expect(await killAt("micro", ["05", "15"], batch)).toBeGreaterThan(0);
-  expect(await run("micro", batch(2))).toMatchObject({ code: 0 });
+  await killed("micro", batch);
+  expect(await run("micro", batch(4))).toMatchObject({ code: 0 });
   const [all, whole] = [metricsOf("micro"), metricsOf("mixture")];
   expect(all.map(({ tokens }) => tokens)).toEqual(whole.map(({ tokens }) => tokens));
   // Sums over micro-batches of other sizes differ in their last bits.
