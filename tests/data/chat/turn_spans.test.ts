@@ -5,6 +5,7 @@ import { ChatTemplate } from "../../../src/data/chat/chat_template.ts";
 import { readConversation } from "../../../src/data/chat/read_conversation.ts";
 import {
   fixtureTemplate,
+  loop,
   markedTurns,
   ownTemplate,
   RECORDS,
@@ -73,31 +74,35 @@ describe("a turn that is not trained", () => {
   });
 });
 
+const TURN = "<{{ m.role }}>{{ m.content }}<end>";
+
 test("a template that writes turns through a variable goes prefix by prefix", () => {
-  const template = ownTemplate(
-    `{% set all %}{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% endset %}{{ all }}{% if add_generation_prompt %}<assistant>{% endif %}`,
-  );
-  expect(markedTurns(template, talk("a", "b", "c", "d"))).toBe(
+  const source = `{% set all %}${loop(TURN)}{% endset %}{{ all }}${loop("", "<assistant>")}`;
+  expect(markedTurns(ownTemplate(source), talk("a", "b", "c", "d"))).toBe(
     "<user>a<end><assistant>«b<end>»<user>c<end><assistant>«d<end>»",
   );
 });
 
 test("earlier thinking that a later question takes away", () => {
-  const source = `{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<end>{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}`;
+  const answer = "{{ m.content if loop.last else m.content.split('</think>')[-1] }}";
+  const each = TURN.replace("{{ m.content }}", answer);
   const conversation = talk("a", "<think>x</think>b", "c", "<think>y</think>d");
-  expect(markedTurns(ownTemplate(source), conversation)).toBe(
+  expect(markedTurns(ownTemplate(loop(each, "<assistant><think>")), conversation)).toBe(
     "<user>a<end><assistant>«b<end>»<user>c<end><assistant><think>«y</think>d<end>»",
   );
-  const hidden = `{% set all %}${source.replace("{% if add", "{% endset %}{{ all }}{% if add")}`;
+  const hidden = `{% set all %}${loop(each)}{% endset %}{{ all }}${loop("", "<assistant>")}`;
   expect(markedTurns(ownTemplate(hidden), conversation)).toMatchSnapshot();
 });
 
 test("what is not certain is refused", () => {
+  const marks = "{% generation %}{{ m.content }}{% endgeneration %}";
   const refused = {
-    "a turn that does not begin like the prompt": `{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}`,
-    "a prompt that changes the message before": `{% for m in messages %}{% if loop.last and add_generation_prompt %}!{% endif %}{{ m.content }}{% endfor %}`,
-    "marks inside a macro": `{% macro turn(m) %}{% generation %}{{ m.content }}{% endgeneration %}{% endmacro %}{% for m in messages %}{{ turn(m) }}{% endfor %}`,
-    "a turn that is left out": `{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}`,
+    "a turn that does not begin like the prompt": loop("{{ m.role }}: {{ m.content }}", "<bot>"),
+    "a prompt that changes the message before": loop(
+      "{% if loop.last and add_generation_prompt %}!{% endif %}{{ m.content }}",
+    ),
+    "marks inside a macro": `{% macro turn(m) %}${marks}{% endmacro %}${loop("{{ turn(m) }}")}`,
+    "a turn that is left out": loop("{% if m.role == 'user' %}{{ m.content }}{% endif %}"),
   };
   const shown = Object.entries(refused).map(([what, source]) => [
     what,
@@ -120,7 +125,7 @@ test("a conversation that begins with the assistant", () => {
 });
 
 test("a mark that comes only with the next turn ends the one before", () => {
-  const source = `{% for m in messages %}<|im_start|>{{ m.role }}:{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}`;
+  const source = loop("<|im_start|>{{ m.role }}:{{ m.content }}", "<|im_start|>assistant:");
   expect(markedTurns(ownTemplate(source), talk("a", "b", "c", "d"))).toBe(
     "<|im_start|>user:a<|im_start|>assistant:«b<|im_start|>»user:c<|im_start|>assistant:«d»",
   );
