@@ -25,7 +25,8 @@ job({
   uses: [Gpt],
   model() { throw new Error("refused: https://host/?token=" + encodeURIComponent(token)); },
 });
-job({ name: "leaky/good", doc: "one that can", uses: [Gpt], model: (config) => new Gpt(gptOptions(config)) });
+const model = (config) => new Gpt(gptOptions(config));
+job({ name: "leaky/good", doc: "one that can", uses: [Gpt], model });
 tracker({ name: "leaky", doc: "fails", open() { throw new Error("401 for " + token); } });
 saveHook({ name: "leaky", doc: "fails", run() { throw new Error(JSON.stringify({ token })); } });
 `;
