@@ -1,4 +1,6 @@
 /** @file theseus checkpoint verify: every file against the manifest, byte for byte. */
+
+import { checkpointsOf, findModel } from "../jobs/model_place.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import { verifyCheckpoint } from "../train/checkpoint/restore.ts";
 import { CheckpointError } from "../util/errors.ts";
@@ -6,7 +8,6 @@ import { log } from "../util/log.ts";
 import { command } from "./command.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import { bytesText } from "./format.ts";
-import { checkpointsOf, findModel } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
 export const checkpointVerify = command({

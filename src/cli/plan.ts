@@ -6,6 +6,7 @@ import { planRun, type RunPlan } from "../train/plan.ts";
 import { targetOf } from "../train/target.ts";
 import { command } from "./command.ts";
 import { bytesText, countText, tableText } from "./format.ts";
+import { rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 const SCOPES_SHOWN = 12;
@@ -51,7 +52,8 @@ export default command({
   repeated: loadArgs,
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
-    const { job, config } = loadTraining(configSource(args.config), overrides);
+    const { job, config: asked } = loadTraining(configSource(args.config), overrides);
+    const config = (await job.resolve?.(asked, rootOf(undefined, undefined), null)) ?? asked;
     const { threads } = config.values(trainingFields);
     const device = openDevice(threads === null ? {} : { threads });
     try {

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { loadTraining } from "../jobs/load_job.ts";
+import { checkpointsOf, findModel } from "../jobs/model_place.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import type { CheckpointFolder } from "../train/checkpoint/restore.ts";
 import { SUPERSEDED, supersedeNewer } from "../train/checkpoint/supersede.ts";
@@ -12,7 +13,6 @@ import { lockRun } from "../train/run_lock.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
-import { checkpointsOf, findModel } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { trainAndReport } from "./training.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";

@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { asTask, asTraining, configSource } from "../jobs/load_job.ts";
 import { loadStages } from "../jobs/load_stages.ts";
+import { hasCheckpoints, modelFiles } from "../jobs/model_place.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
-import { hasCheckpoints, modelFiles } from "./model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { trainStages } from "./stages.ts";
 import { runTaskAndReport } from "./task.ts";

@@ -4,13 +4,14 @@
  * weights than the one before it has now is moved aside and trains anew.
  */
 import type { LoadedJob } from "../jobs/load_job.ts";
+import { hasCheckpoints, type ModelFiles, modelFiles } from "../jobs/model_place.ts";
 import type { Job } from "../train/job.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
+import { settledConfig } from "../train/settled_config.ts";
 import { readEvents } from "../train/status_files.ts";
 import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { shapeText } from "../util/shapes.ts";
-import { hasCheckpoints, type ModelFiles, modelFiles } from "./model_place.ts";
 import { type Shown, trainAndReport } from "./training.ts";
 
 function shapesOf({ job, config }: LoadedJob<Job>): ReadonlyMap<string, string> {
@@ -51,15 +52,23 @@ async function isOutdated(directory: string, { weightsHash }: ModelFiles): Promi
   return begun?.weights !== weightsHash;
 }
 
+function placeOf({ place }: StageRequest, index: number): RunPlace {
+  return index === 0 ? place : { ...place, name: `${place.name}-stage-${index + 1}` };
+}
+
 /** Ends with the exit code of the first stage that does not finish. */
 export async function trainStages(request: StageRequest, shown: Shown): Promise<number> {
-  const { stages, fresh, allowChange } = request;
+  const { fresh, allowChange } = request;
+  const stages: LoadedJob<Job>[] = [];
+  for (const [index, stage] of request.stages.entries()) {
+    const config = await settledConfig(stage.job, stage.config, placeOf(request, index), fresh);
+    stages.push({ ...stage, config });
+  }
   checkStages(stages);
   let { initFrom } = request;
   let last: ModelFiles | null = null;
   for (const [index, { job, config, source }] of stages.entries()) {
-    const name = index === 0 ? request.place.name : `${request.place.name}-stage-${index + 1}`;
-    const place = { ...request.place, name };
+    const place = placeOf(request, index);
     const directory = runPath(place);
     if (stages.length > 1) log.info(`stage ${index + 1} of ${stages.length}: ${source.name}`);
     const outdated = !fresh && last !== null && (await isOutdated(directory, last));

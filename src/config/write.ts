@@ -9,7 +9,9 @@ const WIDTH = 100;
 
 function valueText(value: unknown): string {
   if (value === undefined) return "???";
-  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
+  // A value is one line, whatever a text holds.
+  const oneLine = { lineWidth: 0, blockQuote: false, doubleQuotedMinMultiLineLength: 2 ** 31 };
+  return stringify(value, { collectionStyle: "flow", ...oneLine }).trimEnd();
 }
 
 function comment(field: Field<unknown>): string {

@@ -37,6 +37,9 @@ export interface JobDefinition<N extends string, R extends readonly Configured[]
   readonly uses: R;
   /** Declares the model; throws a UserError where settings do not fit together. */
   model(config: Config): LanguageModel;
+  /** As in `Job`. */
+  readonly resolve?: Job["resolve"];
+  readonly beginning?: Job["beginning"];
 }
 
 type JobFields<N extends string, R extends readonly Configured[]> =
@@ -52,5 +55,10 @@ export function defineJob<const N extends string, const R extends readonly Confi
   const jobField = { job: field("job", enumOf([name]), name, "what this file configures") };
   const schema = collect([{ config: jobField }, ...definition.uses, ...TRAINING]);
   const model = (config: Config): LanguageModel => definition.model(config);
-  return { kind: "training", name, doc, schema, continueText: sample, model };
+  const { resolve, beginning } = definition;
+  return {
+    ...{ kind: "training", name, doc, schema, continueText: sample, model },
+    ...(resolve === undefined ? {} : { resolve }),
+    ...(beginning === undefined ? {} : { beginning }),
+  };
 }

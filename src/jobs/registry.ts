@@ -4,10 +4,16 @@ import type { ConfigTree } from "../config/tree.ts";
 import type { Job } from "../train/job.ts";
 import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
-import { dataTokenize } from "./data_tokenize.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
 import { defineTask, type TaskDefinition } from "./define_task.ts";
 import { gpt2Pretrain, llamaPretrain, neoxPretrain, qwenPretrain } from "./family_pretrain.ts";
+import {
+  FINETUNES,
+  type gpt2Finetune,
+  type llamaFinetune,
+  type neoxFinetune,
+  type qwenFinetune,
+} from "./finetune.ts";
 import { gptPretrain } from "./gpt_pretrain.ts";
 
 export const JOBS = new Registry<AnyJob>("job", [
@@ -16,7 +22,7 @@ export const JOBS = new Registry<AnyJob>("job", [
   llamaPretrain,
   qwenPretrain,
   neoxPretrain,
-  dataTokenize,
+  ...FINETUNES,
 ]);
 
 export const DEFAULT_JOB = gptPretrain.name;
@@ -28,6 +34,10 @@ export interface KnownJobs {
   readonly "llama/pretrain": typeof llamaPretrain;
   readonly "qwen/pretrain": typeof qwenPretrain;
   readonly "neox/pretrain": typeof neoxPretrain;
+  readonly "gpt2/finetune": typeof gpt2Finetune;
+  readonly "llama/finetune": typeof llamaFinetune;
+  readonly "qwen/finetune": typeof qwenFinetune;
+  readonly "neox/finetune": typeof neoxFinetune;
 }
 
 /** The type of a job's whole configuration, required groups and all. */

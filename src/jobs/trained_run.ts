@@ -1,4 +1,7 @@
-/** @file A run directory whose weights are there: its job, configuration, model and tokenizer, ready for an engine. */
+/**
+ * @file A run directory or a Hugging Face folder whose weights are there: its job, configuration, model and tokenizer, ready for an
+ * engine.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";
@@ -10,6 +13,10 @@ import type { Job } from "../train/job.ts";
 import { newestWeights } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
 import { loadTraining } from "./load_job.ts";
+import { CONFIG_JSON } from "./model_place.ts";
+import { openedFolder } from "./opened_folder.ts";
+
+const RESOLVED = "config.resolved.yaml";
 
 export interface RunSource {
   readonly runDirectory: string;
@@ -29,7 +36,9 @@ export interface TrainedRun {
 
 export function trainedRun(source: RunSource): TrainedRun {
   const { runDirectory } = source;
-  const configPath = source.configPath ?? join(runDirectory, "config.resolved.yaml");
+  const plain = source.configPath === undefined && !existsSync(join(runDirectory, RESOLVED));
+  if (plain && existsSync(join(runDirectory, CONFIG_JSON))) return openedFolder(runDirectory);
+  const configPath = source.configPath ?? join(runDirectory, RESOLVED);
   // A run that was killed has checkpoints, but nothing was published yet.
   const weights = source.weights ?? newestWeights(runDirectory) ?? join(runDirectory, WEIGHTS_FILE);
   for (const path of [configPath, weights])

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Tokenizer } from "../data/tokenizer.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -18,6 +19,7 @@ import { newestVerified, removeTemporary, type Verified } from "./checkpoint/res
 import { applyRetention } from "./checkpoint/retention.ts";
 import type { Engine } from "./engine.ts";
 import { checkpointFields } from "./fields.ts";
+import { modelTexts } from "./model_texts.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { runSaveHooks } from "./save_hooks.ts";
 import { loadStates, type SavedState, savedStates, stateLayouts } from "./saved_states.ts";
@@ -65,13 +67,18 @@ const filesFor = (): Files => {
 
 export const checkpointRoot = (directory: string): string => join(directory, "checkpoints");
 
-export function checkpointerOf(engine: Engine, model: LanguageModel, run: RunFolder): Checkpointer {
+export function checkpointerOf(
+  engine: Engine,
+  model: LanguageModel,
+  run: RunFolder,
+  tokenizer: Tokenizer,
+): Checkpointer {
   const { directory, runId, resolvedText, config, status } = run;
   return new Checkpointer({
     ...{ engine, directory, runId },
     states: savedStates(model),
     configHash: new Bun.CryptoHasher("sha256").update(resolvedText).digest("hex"),
-    texts: { "config.yaml": resolvedText },
+    texts: { ...modelTexts(model, tokenizer), "config.yaml": resolvedText },
     rule: config.values(checkpointFields),
     copies: config.get(checkpointFields.interval) !== 0,
     onEvent: (event) => status.event(event),

@@ -29,6 +29,10 @@ export interface Job<F extends Field<unknown> = Field<unknown>> {
   readonly schema: ConfigSchema<F>;
   /** Declares the model; throws a UserError that names the module when settings do not fit together. */
   model(config: Config): LanguageModel;
+  /** Settles what others' files decide. `root`: where runs are kept; `before`: the configuration of the run that goes on. */
+  readonly resolve?: (config: Config, root: string, before: Config | null) => Promise<Config>;
+  /** The weights that a run begins with when nobody names others: a file or a folder. */
+  readonly beginning?: (config: Config, root: string) => Promise<string>;
   /** Writes the samples of `sampling.interval`. */
   readonly continueText: Continue;
 }

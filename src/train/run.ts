@@ -2,6 +2,8 @@
  * @file A training run from its configuration to its weights. Everything is checked before the run directory is made. A run
  * of that name that is there already goes on from its newest checkpoint that verifies.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { newBatch } from "../data/batch.ts";
 import { type Dataset, openDataset, type TrainData } from "../data/dataset.ts";
@@ -13,8 +15,12 @@ import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { batchOf } from "./batch_size.ts";
-import { hashFile } from "./checkpoint/restore.ts";
-import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
+import {
+  type Checkpointer,
+  checkpointerOf,
+  checkpointRoot,
+  type RunState,
+} from "./checkpointer.ts";
 import { withDataset } from "./data_record.ts";
 import { Engine } from "./engine.ts";
 import {
@@ -29,16 +35,23 @@ import { expectFits } from "./memory_report.ts";
 import { loggedMetrics } from "./metrics_reader.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
-import type { RunPlace } from "./run_directory.ts";
+import { type RunPlace, runPath } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
 import { RunMetrics } from "./run_metrics.ts";
 import { SAVE_HOOKS } from "./save_hooks.ts";
+import { settledConfig } from "./settled_config.ts";
 import { lastStepOf } from "./stop.ts";
 import { targetOf } from "./target.ts";
 import { TRACKERS } from "./trackers.ts";
 import { Trainer, type TrainResult } from "./trainer.ts";
 import { type Validation, validateOn } from "./validate.ts";
-import { loadWeights, matchedWeights, publishWeights, saveWeights } from "./weights.ts";
+import {
+  hashWeights,
+  loadWeights,
+  matchedWeights,
+  publishWeights,
+  saveWeights,
+} from "./weights.ts";
 
 export interface TrainingRequest {
   readonly job: Job;
@@ -50,7 +63,7 @@ export interface TrainingRequest {
   readonly fresh?: boolean;
   /** Goes on although settings differ that change the course of the run. */
   readonly allowChange?: boolean;
-  /** A safetensors file whose weights a new run begins with; a run that goes on has its own. */
+  /** A file or folder whose weights a new run begins with; a run that goes on has its own. */
   readonly initFrom?: string;
   /** The run goes on when it is done. */
   readonly onProgress?: (progress: Progress) => void | Promise<void>;
@@ -80,7 +93,19 @@ function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
     );
 }
 
-export async function runTraining(request: TrainingRequest): Promise<RunFinished> {
+/** The request with the job's own settlement, and the weights it begins with where the run does not go on. */
+async function settled(request: TrainingRequest): Promise<TrainingRequest> {
+  const { job, place, initFrom } = request;
+  const config = await settledConfig(job, request.config, place, request.fresh ?? false);
+  const goesOn =
+    request.fresh !== true && existsSync(join(checkpointRoot(runPath(place)), "latest"));
+  if (job.beginning === undefined || initFrom !== undefined || goesOn)
+    return { ...request, config };
+  return { ...request, config, initFrom: await job.beginning(config, place.root) };
+}
+
+export async function runTraining(asked: TrainingRequest): Promise<RunFinished> {
+  const request = await settled(asked);
   const model = request.job.model(request.config);
   checkSharding(model);
   const dataset = await openDataset(request.config.values(dataFields));
@@ -143,12 +168,12 @@ async function trainIn(
     samplesPerStep: rows * accumulate,
   });
   const initial = await engine.start("init");
-  const checkpoints = checkpointerOf(engine, model, run);
+  const checkpoints = checkpointerOf(engine, model, run, dataset.tokenizer);
   await initial.done();
   const from = await checkpoints.restore();
   if (from === null && request.initFrom !== undefined) {
     loadWeights(engine, model, request.initFrom);
-    const weights = await hashFile(request.initFrom);
+    const weights = await hashWeights(request.initFrom);
     run.status.event({ event: "initialized", from: request.initFrom, weights });
   }
   run.begin(from);

@@ -20,6 +20,7 @@ import type { LanguageModel } from "../nn/language_model.ts";
 import { syncFolder } from "../util/atomic_file.ts";
 import { FLOAT_DTYPES } from "./checkpoint/half.ts";
 import { matchEntries } from "./checkpoint/match.ts";
+import { hashFile } from "./checkpoint/restore.ts";
 import { safetensorsHeader } from "./checkpoint/safetensors.ts";
 import { readValues } from "./checkpoint/tensor_reader.ts";
 import {
@@ -125,4 +126,13 @@ export function loadWeights(engine: Engine, model: LanguageModel, place: string)
     if (tensor.dtype === "F32") state.loadFrom(tensor.path, tensor.offset, 0, tensor.bytes);
     else readValues(tensor, (values, first) => state.write(values, 4 * first));
   }
+}
+
+/** Of one file as manifests have it; of shards, of all their hashes. */
+export async function hashWeights(place: string): Promise<string> {
+  const paths = [...new Set([...openWeightFiles(place).tensors.values()].map(({ path }) => path))];
+  const hashes = await Promise.all(paths.sort().map(hashFile));
+  const [only = "", ...others] = hashes;
+  if (others.length === 0) return only;
+  return `sha256:${new Bun.CryptoHasher("sha256").update(hashes.join("\n")).digest("hex")}`;
 }

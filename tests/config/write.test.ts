@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { collect } from "../../src/config/collect.ts";
 import { field } from "../../src/config/field.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import { int } from "../../src/config/schema.ts";
+import { int, string } from "../../src/config/schema.ts";
 import { writeYaml } from "../../src/config/write.ts";
 import { testSchema } from "./schema_for_tests.ts";
 
@@ -52,4 +52,24 @@ test("one path, two declarations", () => {
   expect(collect([{ config: a }, { config: c }]).fields.size).toBe(1);
   const inside = { y: field("a/x/y", int(), 1, "inside a value") };
   expect(() => collect([{ config: a, uses: [{ config: inside }] }])).toThrow("inside the other");
+});
+
+test("texts of several lines and with quotes stay one line, and are read back", () => {
+  const schema = collect([
+    { config: { text: field("a/text", string(), "x", "any text") } },
+    { config: { more: field("a/more", string(), "y", "another text") } },
+  ]);
+  for (const value of [
+    '{\n  "a": [\n    1,\n    "b"\n  ]\n}\n',
+    '{"a":"b # c"}',
+    "\n",
+    "a\n\n b: c",
+  ]) {
+    const config = loadConfig({ schema, values: { a: { text: value } } });
+    const text = writeYaml(schema, config);
+    expect(text.split("\n").filter((line) => line.includes("text:")).length).toBe(1);
+    const again = loadConfig({ schema, source: { name: "x.yaml", text } });
+    expect(again.at("a/text")).toBe(value);
+    expect(again.at("a/more")).toBe("y");
+  }
 });

@@ -13,7 +13,9 @@ export interface FamilyForm {
   readonly prefix: string;
 }
 
-export class HuggingFaceModel extends Decoder {
+export abstract class HuggingFaceModel extends Decoder {
+  /** As jobs are named: llama of llama/finetune. */
+  abstract readonly family: string;
   /** The whole config.json, without the dtype of the tensors. */
   readonly configJson: JsonObject;
   readonly form: FamilyForm;

@@ -64,6 +64,8 @@ export class Gpt2 extends HuggingFaceModel {
   static readonly config = config;
   static readonly modelTypes = ["gpt2"];
 
+  override readonly family = "gpt2";
+
   constructor(json: ConfigJson, options: BuildOptions = {}) {
     super(json, shapeOf(json, options), form);
   }

@@ -76,6 +76,8 @@ export class Llama extends HuggingFaceModel {
   static readonly config = config;
   static readonly modelTypes = ["llama"];
 
+  override readonly family = "llama";
+
   constructor(json: ConfigJson, options: BuildOptions = {}) {
     super(json, shapeOf(json, options), form);
   }

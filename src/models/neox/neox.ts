@@ -91,6 +91,8 @@ export class Neox extends HuggingFaceModel {
   static readonly config = config;
   static readonly modelTypes = ["gpt_neox"];
 
+  override readonly family = "neox";
+
   constructor(json: ConfigJson, options: BuildOptions = {}) {
     super(json, shapeOf(json, options), form);
   }

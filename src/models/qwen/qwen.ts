@@ -112,6 +112,8 @@ export class Qwen extends HuggingFaceModel {
   static readonly config = config;
   static readonly modelTypes = ["qwen2", "qwen3"];
 
+  override readonly family = "qwen";
+
   constructor(json: ConfigJson, options: BuildOptions = {}) {
     super(json, shapeOf(json, options), form);
   }

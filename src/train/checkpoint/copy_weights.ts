@@ -1,9 +1,11 @@
 /** @file The weights of a checkpoint as a folder of their own, which appears whole or not at all. */
-import { copyFileSync, linkSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { UserError } from "../../util/errors.ts";
 
-export const EXPORTED = ["model.safetensors", "config.yaml"] as const;
+/** Whatever goes with the weights: configurations, the tokenizer. Not what only training needs. */
+const isExported = (name: string): boolean =>
+  !/^(optimizer.*\.safetensors|manifest\.json)$/.test(name);
 
 /** `link`: the files share their space with the checkpoint's where the file system allows it. */
 export function copyWeights(source: string, out: string, link = false): void {
@@ -21,7 +23,7 @@ export function copyWeights(source: string, out: string, link = false): void {
   try {
     mkdirSync(dirname(out), { recursive: true });
     mkdirSync(temporary);
-    for (const name of EXPORTED) place(name);
+    for (const name of readdirSync(source).filter(isExported)) place(name);
     renameSync(temporary, out);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });

@@ -1,4 +1,7 @@
-/** @file MODEL on the command line: `RUN`, `RUN@best`, `RUN@latest`, `RUN@step-000123`, or a folder that was exported. */
+/**
+ * @file What MODEL means, on the command line and in configurations: `RUN`, `RUN@best`, `RUN@latest`, `RUN@step-000123`, a folder
+ * that was exported, a Hugging Face folder (a model's or an adapter's), or `hf:org/name`.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { chosenCheckpoint } from "../train/checkpoint/choose.ts";
@@ -10,9 +13,10 @@ import {
 } from "../train/checkpoint/restore.ts";
 import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
 import { checkpointRoot } from "../train/checkpointer.ts";
+import { findRun } from "../train/find_run.ts";
 import { CheckpointError, UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
-import { findRun } from "./place.ts";
+import { hubModel } from "./hub_model.ts";
 
 export interface ModelPlace {
   readonly directory: string;
@@ -48,27 +52,50 @@ export const hasCheckpoints = async (directory: string): Promise<boolean> =>
   (await listCheckpoints(realFiles, checkpointRoot(directory))).length > 0;
 
 export interface ModelFiles {
+  /** Of a run; else the folder itself. */
   readonly runDirectory: string;
   readonly configPath?: string;
+  /** A file, or a folder where the weights are in shards or an adapter's. */
   readonly weights?: string;
   /** As the checkpoint's manifest has it. */
   readonly weightsHash?: string;
 }
 
+export const CONFIG_JSON = "config.json";
+export const ADAPTER_JSON = "adapter_config.json";
+export const ADAPTER_FILE = "adapter_model.safetensors";
+
+/** A folder that is no run: one that theseus exported, or Hugging Face's. */
+function folderFiles(folder: string): ModelFiles | undefined {
+  const has = (name: string): boolean => existsSync(join(folder, name));
+  if (has("run.json")) return undefined;
+  const files = { runDirectory: folder, weights: folder };
+  if (has("config.yaml") && (has(WEIGHTS_FILE) || has(CONFIG_JSON) || has(ADAPTER_FILE)))
+    return { ...files, configPath: join(folder, "config.yaml") };
+  return has(CONFIG_JSON) || has(ADAPTER_JSON) ? files : undefined;
+}
+
+/** The file of a checkpoint that says what its weights are; an adapter needs its configuration too. */
+const weightsAt = (folder: string): string =>
+  existsSync(join(folder, ADAPTER_FILE)) ? folder : join(folder, WEIGHTS_FILE);
+
+/** A folder that is no run, as MODEL names it: on this machine or on the hub. */
+export async function modelFolder(model: string): Promise<ModelFiles | undefined> {
+  return folderFiles(model.startsWith("hf:") ? await hubModel(model.slice(3)) : model);
+}
+
 /** The weights that MODEL names: verified, and where no checkpoint is named the newest that verifies. */
 export async function modelFiles(model: string, root: string): Promise<ModelFiles> {
-  const configPath = join(model, "config.yaml");
-  const exported = !existsSync(join(model, "run.json")) && existsSync(join(model, WEIGHTS_FILE));
-  if (exported && existsSync(configPath))
-    return { runDirectory: model, configPath, weights: join(model, WEIGHTS_FILE) };
+  const named = await modelFolder(model);
+  if (named !== undefined) return named;
   const place = await findModel(model, root);
   const { directory: runDirectory, checkpoint } = place;
   const all = await listCheckpoints(realFiles, checkpointRoot(runDirectory));
   for (const folder of checkpoint === null ? all.reverse() : [checkpoint]) {
     try {
       const { files } = await verifyCheckpoint(realFiles, folder.path);
-      const hash = files.find(({ name }) => name === WEIGHTS_FILE)?.hash;
-      const weights = join(folder.path, WEIGHTS_FILE);
+      const hash = files.find(({ name }) => name === WEIGHTS_FILE || name === ADAPTER_FILE)?.hash;
+      const weights = weightsAt(folder.path);
       return { runDirectory, weights, ...(hash === undefined ? {} : { weightsHash: hash }) };
     } catch (error) {
       if (checkpoint !== null || !(error instanceof CheckpointError)) throw error;
