@@ -16,7 +16,7 @@ if (!existsSync("zig-out/lib/libtheseus.so"))
 mkdirSync("dist", { recursive: true });
 rmSync(out, { force: true });
 /** Programs of threads; src/util/worker_entry.ts names them in the same way. */
-const WORKERS = ["./src/data/prefetch_worker.ts"];
+const WORKERS = ["./src/data/prefetch_worker.ts", "./src/data/tokenize/tokenize_worker.ts"];
 const flags = [
   ...["--compile", `--compile-executable-path=${runtime}`, "--bytecode", "--format=esm"],
   ...["--minify-syntax", "--minify-whitespace"],

@@ -41,6 +41,8 @@ const EVERYTHING = new Set(["cli", "main", "binary", "index", "quick"]);
 
 /** Packages and the one place each may be imported from. */
 const PACKAGES: Record<string, RegExp> = {
+  hyparquet: /^src\/data\/sources\//,
+  "hyparquet-compressors": /^src\/data\/sources\//,
   valibot: /^src\/config\//,
   yaml: /^src\/config\//,
   citty: /^src\/cli\//,

@@ -1,7 +1,7 @@
 /** @file Finds the command, loads only its file, and turns every outcome into an exit code. */
 import { UserError } from "../util/errors.ts";
 import { log, setVerbosity } from "../util/log.ts";
-import { redacted } from "../util/redact.ts";
+import { redactedJson } from "../util/redact.ts";
 import { didYouMean } from "../util/suggest.ts";
 import { type AnyCommand, invoke, splitArgs, UsageError } from "./command.ts";
 import { EXIT_BUG, EXIT_CODES } from "./exit_codes.ts";
@@ -108,7 +108,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 }
 
 const printError = (error: Readonly<Record<string, unknown>>): void =>
-  void process.stdout.write(`${redacted(JSON.stringify({ error }))}\n`);
+  void process.stdout.write(`${redactedJson({ error })}\n`);
 
 function report(thrown: unknown, json: boolean): number {
   const error = thrown instanceof UserError ? thrown : (laterFault(thrown) ?? thrown);

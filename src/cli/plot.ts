@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { StepMetrics } from "../train/metrics.ts";
-import { readMetrics } from "../train/metrics_reader.ts";
+import { sampledMetrics } from "../train/metrics_reader.ts";
 import { type Series, svgChart, terminalChart } from "../util/chart.ts";
 import { UserError } from "../util/errors.ts";
 import { log, useColor } from "../util/log.ts";
@@ -53,7 +53,11 @@ export default command({
     const root = rootOf(undefined, args.root);
     const series = many.map((run) => {
       const directory = findRun(run, root);
-      return seriesOf(basename(directory), readMetrics(join(directory, "metrics.jsonl")), metric);
+      return seriesOf(
+        basename(directory),
+        sampledMetrics(join(directory, "metrics.jsonl")),
+        metric,
+      );
     });
     if (series.every(({ points }) => points.length === 0))
       throw new UserError(`no run has any ${metric} yet`, { code: "not_found" });

@@ -1,7 +1,7 @@
 /** @file What a run directory tells about its run, for `runs` and `show`. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readMetrics } from "../train/metrics_reader.ts";
+import { lastMetrics, lastValidated } from "../train/metrics_reader.ts";
 import { readExit, readHeartbeat } from "../train/status_files.ts";
 
 export interface RunSummary {
@@ -35,9 +35,9 @@ export function runSummary(directory: string, run: string): RunSummary {
   const job = existsSync(description)
     ? String(JSON.parse(readFileSync(description, "utf8")).job ?? "")
     : "";
-  const metrics = readMetrics(join(directory, "metrics.jsonl"));
-  const last = metrics.at(-1);
-  const validated = metrics.findLast(({ val_loss }) => val_loss !== undefined);
+  const metrics = join(directory, "metrics.jsonl");
+  const last = lastMetrics(metrics);
+  const validated = lastValidated(metrics);
   return {
     run,
     directory,

@@ -1,19 +1,20 @@
-/** @file theseus sample: continues a prompt with the weights of a run. */
+/** @file theseus sample: continues a prompt, or many of a file, with the weights of a run. */
 
 import { modelFiles } from "../jobs/model_place.ts";
-import { sampleRun } from "../jobs/sample_run.ts";
+import { type Sample, sampleTexts } from "../jobs/sample_run.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
+import { numberOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
+import { readPrompts } from "./prompts_file.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
-function numberOf(text: string, name: string, low: number, integer: boolean): number {
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < low || (integer && !Number.isInteger(value)))
-    throw new UsageError(
-      `--${name} expected ${integer ? "an integer" : "a number"} >= ${low}, got "${text}"`,
-    );
-  return value;
+/** A head line and the whole text, as soon as it is finished. */
+function show(prompts: readonly string[], answers: number): (sample: Sample) => void {
+  return ({ prompt, answer, text }) => {
+    const which = answers > 1 ? `, answer ${answer + 1}` : "";
+    process.stdout.write(`--- prompt ${prompt + 1}${which}\n${prompts[prompt]}${text}\n`);
+  };
 }
 
 export default command({
@@ -21,7 +22,9 @@ export default command({
   summary: "write text with a trained run",
   examples: [
     'theseus sample first "The people of"',
-    'theseus sample first@best "We" --temperature 0.7 --seed 3',
+    'theseus sample first@best "We" --temperature 0.7 --top-p 0.9 --seed 3',
+    'theseus sample first "We" -n 4 --stop "." --json',
+    "theseus sample first --prompts questions.txt --batch 16 --json",
   ],
   args: {
     model: {
@@ -31,38 +34,49 @@ export default command({
     },
     prompt: { type: "positional", required: false, description: "text to continue" },
     ...rootArgs,
+    prompts: {
+      type: "string",
+      valueHint: "FILE",
+      description: 'a prompt a line, or JSON lines {"prompt": ...}, instead of PROMPT',
+    },
     tokens: { type: "string", default: "400", description: "tokens to write at most" },
-    temperature: { type: "string", default: "0.8", description: "0 takes the likeliest token" },
-    "top-k": { type: "string", default: "0", description: "only the k likeliest; 0: all" },
-    seed: { type: "string", default: "0", description: "seed of the draw" },
+    answers: { type: "string", default: "1", alias: "n", description: "texts for each prompt" },
+    batch: { type: "string", default: "8", description: "texts that are worked on together" },
+    ...samplingArgs,
   },
-  repeated: loadArgs,
+  repeated: { ...loadArgs, stop: { description: "text that ends the answer", valueHint: "TEXT" } },
   async run({ args, repeated }) {
     await loadUserCode(repeated.load);
-    const options = {
-      maxTokens: numberOf(args.tokens, "tokens", 1, true),
-      temperature: numberOf(args.temperature, "temperature", 0, false),
-      topK: numberOf(args["top-k"], "top-k", 0, true),
-      seed: numberOf(args.seed, "seed", 0, true),
-    };
-    const prompt = args.prompt ?? "";
+    const sampling = samplingOf(args);
+    const maxTokens = numberOf(args.tokens, "tokens", { low: 1, integer: true });
+    const answers = numberOf(args.answers, "answers", { low: 1, integer: true });
+    const batch = numberOf(args.batch, "batch", { low: 1, integer: true });
+    if (args.prompts !== undefined && args.prompt !== undefined)
+      throw new UsageError("PROMPT and --prompts exclude each other");
+    const prompts = args.prompts === undefined ? [args.prompt ?? ""] : readPrompts(args.prompts);
     const json = args.json === true;
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
     const stop = interruption("stopping");
+    const one = prompts.length * answers === 1;
+    // The prompt is shown with the first text, that is, not where it is refused.
+    let head = prompts[0] ?? "";
+    const write = (text: string) => {
+      process.stdout.write(`${head}${text}`);
+      head = "";
+    };
+    const live = one ? { onText: write } : { onSample: show(prompts, answers) };
     try {
-      if (!json) process.stdout.write(prompt);
-      const text = await sampleRun({
-        ...files,
-        prompt,
-        ...options,
-        signal: stop.signal,
-        onText: (piece) => {
-          if (!json) process.stdout.write(piece);
-        },
+      const samples = await sampleTexts({
+        ...{ ...files, ...sampling, prompts, answers, batch, maxTokens },
+        ...{ stop: repeated.stop, signal: stop.signal, ...(json ? {} : live) },
       });
-      process.stdout.write(
-        json ? `${JSON.stringify({ schema_version: 1, prompt, text, ...options })}\n` : "\n",
-      );
+      const text = samples.map(({ prompt, answer, text, tokens, reason }) => ({
+        ...{ prompt: prompts[prompt], answer, text, tokens, finish_reason: reason },
+      }));
+      const first = one ? { prompt: prompts[0], text: samples[0]?.text } : {};
+      const all = { schema_version: 1, ...first, maxTokens, ...sampling, samples: text };
+      if (json) process.stdout.write(`${JSON.stringify(all)}\n`);
+      else if (one) write("\n");
     } finally {
       stop.release();
     }

@@ -100,13 +100,12 @@ export class Generator {
 
   private check({ prompt, maxTokens, sampling }: GenerationRequest): void {
     const fail = (message: string): never => {
-      throw new UserError(message, { code: "data" });
+      throw new UserError(message, { code: "config" });
     };
     if (prompt.length === 0) fail("the prompt has no tokens; give it at least one");
     if (prompt.length >= this.places)
       fail(
-        `the prompt has ${prompt.length} tokens and the context of the model is ${this.places}: ` +
-          "no room for an answer; shorten the prompt",
+        `the prompt has ${prompt.length} tokens, the model's context is ${this.places}: shorten it`,
       );
     const unknown = prompt.find((id) => !(id >= 0 && id < this.decoder.vocabSize));
     if (unknown !== undefined)

@@ -4,6 +4,7 @@ import type { ConfigTree } from "../config/tree.ts";
 import type { Job } from "../train/job.ts";
 import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
+import { dataTokenize } from "./data_tokenize.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
 import { defineTask, type TaskDefinition } from "./define_task.ts";
 import { gpt2Pretrain, llamaPretrain, neoxPretrain, qwenPretrain } from "./family_pretrain.ts";
@@ -22,6 +23,7 @@ export const JOBS = new Registry<AnyJob>("job", [
   llamaPretrain,
   qwenPretrain,
   neoxPretrain,
+  dataTokenize,
   ...FINETUNES,
 ]);
 

@@ -6,7 +6,7 @@ import type { Tensor } from "./tensor.ts";
 export interface Sequence {
   /** i32 [batch, seq]: the index of each token within its document. */
   readonly positions: Tensor;
-  /** i32 [batch, seq]: where in the row each token's document begins; attention sees nothing before. Absent: a row is one document. */
+  /** u32 [batch, seq]: where in the row each token's document begins; attention sees nothing before. Absent: a row is one document. */
   readonly documents?: Tensor;
   /** Where generation keeps what earlier tokens left behind; tokens then see their row of it instead of each other. */
   readonly cache?: Cache;

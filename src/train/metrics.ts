@@ -5,10 +5,11 @@
 import {
   closeSync,
   existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
-  readFileSync,
-  truncateSync,
+  readSync,
   writeSync,
 } from "node:fs";
 
@@ -45,9 +46,23 @@ export function parseMetricsLine(line: string): StepMetrics {
 /** A crash may have left half a line; what follows must start on a line of its own. */
 function cutTornTail(path: string): void {
   if (!existsSync(path)) return;
-  const bytes = readFileSync(path);
-  const whole = bytes.lastIndexOf(0x0a) + 1;
-  if (whole < bytes.length) truncateSync(path, whole);
+  const file = openSync(path, "r+");
+  try {
+    const { size } = fstatSync(file);
+    const block = Buffer.alloc(1 << 16);
+    let end = size;
+    let whole = 0;
+    while (end > 0 && whole === 0) {
+      const begin = Math.max(0, end - block.length);
+      readSync(file, block, 0, end - begin, begin);
+      const at = block.subarray(0, end - begin).lastIndexOf(0x0a);
+      if (at !== -1) whole = begin + at + 1;
+      end = begin;
+    }
+    if (whole < size) ftruncateSync(file, whole);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** The only writer of one run's metrics. */

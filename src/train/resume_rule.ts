@@ -13,12 +13,14 @@ const FREE = [
   // The stop limits end a run earlier; the schedule is laid over `steps` alone, which is therefore no such limit.
   /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|skip_nonfinite|preemption_signal)$/,
 ];
+/** What lies there is known by its content (data_record.ts), wherever it was moved. */
+const PLACES = [/^data\/(text|tokens|tokenizer|verify)$/];
 const ALLOWED = [
   /^training\/(learning_rate|schedule|warmup_steps|decay_fraction|final_learning_rate_fraction)$/,
   /^training\/(steps|betas|eps|weight_decay|grad_clip)$/,
   /^data\//,
 ];
-const NEVER = [/^data\/tokenizer$/, /^training\/(seed|precision)$/, /^job$/];
+const NEVER = [/^training\/(seed|precision)$/, /^job$/];
 /** Free as long as their product, the global batch, stays. */
 const BATCH = [
   "training/per_device_batch_size",
@@ -31,7 +33,7 @@ const matches = (patterns: readonly RegExp[], path: string): boolean =>
 
 export function changeOf(path: string): Change {
   if (matches(NEVER, path)) return "never";
-  if (matches(FREE, path)) return "free";
+  if (matches(FREE, path) || matches(PLACES, path)) return "free";
   return matches(ALLOWED, path) ? "allowed" : "never";
 }
 

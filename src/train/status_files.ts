@@ -13,7 +13,7 @@ import {
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { writeAtomically } from "../util/atomic_file.ts";
-import { redacted } from "../util/redact.ts";
+import { redactedJson } from "../util/redact.ts";
 
 const HEARTBEAT_MS = 5000;
 
@@ -88,7 +88,7 @@ export class StatusFiles {
   }
 
   event(event: Readonly<Record<string, unknown>>): void {
-    const line = redacted(JSON.stringify({ time: new Date().toISOString(), ...event }));
+    const line = redactedJson({ time: new Date().toISOString(), ...event });
     appendFileSync(join(this.directory, "events.jsonl"), `${line}\n`);
   }
 
@@ -103,6 +103,6 @@ export class StatusFiles {
   }
 
   exit(status: ExitStatus): void {
-    writeAtomically(join(this.directory, "exit.json"), `${redacted(JSON.stringify(status))}\n`);
+    writeAtomically(join(this.directory, "exit.json"), `${redactedJson(status)}\n`);
   }
 }

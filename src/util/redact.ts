@@ -26,3 +26,9 @@ export function redacted(text: string): string {
       out = out.replaceAll(form, "[secret]");
   return out;
 }
+
+/** As `JSON.stringify`, every text in it redacted: before it is escaped, for an escaped secret may look different. */
+export const redactedJson = (value: unknown): string =>
+  JSON.stringify(value, (_key, each: unknown) =>
+    typeof each === "string" ? redacted(each) : each,
+  );

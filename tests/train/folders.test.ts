@@ -3,7 +3,7 @@
  * uninterrupted run; other data or another tokenizer is refused.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDataset } from "../../src/data/dataset.ts";
 import { loadTraining } from "../../src/jobs/load_job.ts";
@@ -105,12 +105,17 @@ describe("what a run may go on with", () => {
   const made = (name: string, salt: number, tokenizer = {}) =>
     writeFolder(join(root, name), { train: [documentsOf([300, 400], salt)], tokenizer });
 
-  test("the same content, not other content and not another tokenizer's", async () => {
+  test("the same content, wherever it lies; other content only when that is allowed", async () => {
     const path = made("moving", 1);
     const overrides = [`data.tokens=${path}`, "training.steps=3"];
     expect(await run("moving", overrides)).toMatchObject({ code: 0 });
     made("moving", 1);
     expect(await run("moving", [...overrides, "training.stop_tokens=1"])).toMatchObject({
+      code: 0,
+    });
+    const moved = join(root, "moved");
+    cpSync(path, moved, { recursive: true });
+    expect(await run("moving", [`data.tokens=${moved}`, "training.steps=3"])).toMatchObject({
       code: 0,
     });
     made("moving", 2);

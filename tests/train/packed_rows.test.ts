@@ -10,6 +10,7 @@ import { TokenFolder } from "../../src/data/shards/token_folder.ts";
 import { MemoryStore } from "../../src/data/store.ts";
 import { Gpt } from "../../src/models/gpt/gpt.ts";
 import { optionsOf } from "../../src/models/gpt/options.ts";
+import type { LanguageModel } from "../../src/nn/language_model.ts";
 import type { Sequence } from "../../src/nn/sequence.ts";
 import type { Tensor } from "../../src/nn/tensor.ts";
 import { compile } from "../../src/passes/index.ts";
@@ -18,6 +19,7 @@ import { Engine } from "../../src/train/engine.ts";
 import { buildInit, buildMicro, type MicroOptions } from "../../src/train/programs.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { documentsOf, writeFolder } from "../data/write_folder.ts";
+import { FAMILIES, modelAt } from "../models/family_fixture.ts";
 import { LLAMA_STYLE, tinyConfig } from "../nn/models_for_tests.ts";
 
 const root = mkdtempSync(join(tmpdir(), "theseus-packed-"));
@@ -30,9 +32,9 @@ const modelOf = (style: readonly string[]): Gpt => {
   return new Gpt(optionsOf(tinyConfig(...style, ...sized.map((s) => `architecture.${s}`))));
 };
 
-/** Every third token is not trained on. */
+/** Ids that every model here has; every third token is not trained on. */
 const documents = documentsOf([30, 12, 9, 47, 2, 20, 33, 3, 18, 25, 49, 7, 14, 40]).map((ids) =>
-  ids.map((id, i) => (i % 3 === 1 ? ~id : id)),
+  ids.map((id, i) => (i % 3 === 1 ? ~(id % 61) : id % 61)),
 );
 const path = writeFolder(join(root, "rows"), { kind: "rows", train: [documents], masked: true });
 const store = TokenFolder.open(path).store("train");
@@ -46,7 +48,7 @@ interface Sums {
 /** The sums of these batches, with the same weights for the same model. */
 async function sumsOf(
   device: Device,
-  model: Gpt,
+  model: LanguageModel,
   batches: readonly Batch[],
   documentsApart: boolean,
 ): Promise<Sums> {
@@ -117,14 +119,21 @@ const singles: Batch[] = documents.map((ids) => {
   return batch;
 });
 
-describe.each([
-  ["learned positions", []],
-  ["rotary positions", LLAMA_STYLE],
-] as const)("%s", (_, style) => {
+const family = (name: string) => () => modelAt(join(FAMILIES, name), LENGTH);
+const MODELS: [string, () => LanguageModel][] = [
+  ["learned positions", () => modelOf([])],
+  ["rotary positions", () => modelOf(LLAMA_STYLE)],
+  ["GPT-2", family("gpt2")],
+  ["Llama 3", family("llama3")],
+  ["GPT-NeoX", family("neox")],
+  ["Qwen 3 with windows", family("qwen3_window")],
+];
+
+describe.each(MODELS)("%s", (_, declare) => {
   test("packed rows equal their documents one by one", async () => {
     const device = openDevice({ threads: 2 });
     try {
-      const model = modelOf(style);
+      const model = declare();
       const alone = await sumsOf(device, model, singles, false);
       const packed = await sumsOf(device, model, [packedBatch(true)], true);
       expect(packed.tokens).toBe(alone.tokens);

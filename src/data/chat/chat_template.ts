@@ -1,5 +1,5 @@
 /** @file A chat template with the variables it is rendered with, and how a conversation is handed to it. */
-import { DataError } from "../../util/errors.ts";
+import { ConfigError, DataError } from "../../util/errors.ts";
 import { type Conversation, type Message, recordError } from "./conversation.ts";
 import { JinjaTemplate, type Rendered } from "./jinja/template.ts";
 import { TemplateError } from "./jinja/template_error.ts";
@@ -228,7 +228,7 @@ function compiled(name: string, source: string): JinjaTemplate {
 function dayOf(date: string): Date {
   const day = new Date(`${date}T12:00:00`);
   if (!/^\d{4}-\d\d-\d\d$/.test(date) || Number.isNaN(day.getTime()))
-    throw new DataError(`expected a date like 2025-01-31, got ${JSON.stringify(date)}`);
+    throw new ConfigError(`expected a date like 2025-01-31, got ${JSON.stringify(date)}`);
   return day;
 }
 

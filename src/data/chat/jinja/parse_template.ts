@@ -82,8 +82,7 @@ function parseStatement(stream: TokenStream, line: number): Statement {
   const { text } = stream.expect("name");
   const parse = STATEMENTS.get(text);
   if (parse !== undefined) return parse(stream, line);
-  if (OTHER_TEMPLATES.has(text))
-    stream.unsupported(`{% ${text} %} is not supported in chat templates`);
+  if (OTHER_TEMPLATES.has(text)) stream.unsupported(`{% ${text} %} needs other templates`);
   return stream.fail(`unknown statement {% ${text} %}`, line);
 }
 

@@ -1,0 +1,118 @@
+/** @file Records of line formats: one JSON object a line, or one text a line. */
+import type { Block, LineBlocks } from "./line_blocks.ts";
+import { BOM_BYTES, longText, startsWithBom } from "./read_text.ts";
+import type { Batch, Item, ReadOptions, SourceFile } from "./source_file.ts";
+
+const NEWLINE = 10;
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Where the lines of a block begin that are not blank. */
+function lineStarts(bytes: Uint8Array): number[] {
+  const starts: number[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    const at = bytes.indexOf(NEWLINE, from);
+    const to = at === -1 ? bytes.length : at;
+    let first = from;
+    while (first < to && (bytes[first] === 32 || bytes[first] === 13 || bytes[first] === 9))
+      first++;
+    if (first < to) starts.push(from);
+    from = to + 1;
+  }
+  return starts;
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}
+
+function parsed(line: string): Item | null {
+  if (/^[ \t\r]*$/.test(line)) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^JSON Parse error: /, "") : "";
+    const hint = /^\s*\[\s*$/.test(line)
+      ? " (the file holds one JSON array, not one object a line)"
+      : "";
+    return { bad: `expected a JSON object on the line: ${why}${hint}` };
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { bad: `expected a JSON object on the line, got ${kindOf(value)}` };
+  return { value: value as Record<string, unknown> };
+}
+
+function eachLine(text: string, use: (line: string) => Item | null, items: Item[]): void {
+  for (let from = 0; from < text.length; ) {
+    const at = text.indexOf("\n", from);
+    const to = at === -1 ? text.length : at;
+    const item = use(text.slice(from, to));
+    if (item !== null) items.push(item);
+    from = to + 1;
+  }
+}
+
+/** Decoding a whole block at once is several times faster than line by line. */
+function jsonItems(bytes: Uint8Array): Item[] {
+  const items: Item[] = [];
+  let text: string;
+  try {
+    text = strict.decode(bytes);
+  } catch {
+    for (const start of lineStarts(bytes)) {
+      const at = bytes.indexOf(NEWLINE, start);
+      try {
+        const line = strict.decode(bytes.subarray(start, at === -1 ? bytes.length : at));
+        items.push(parsed(line) ?? { bad: "expected a JSON object on the line" });
+      } catch {
+        items.push({ bad: "expected UTF-8 on the line" });
+      }
+    }
+    return items;
+  }
+  eachLine(text, parsed, items);
+  return items;
+}
+
+function textItems(bytes: Uint8Array, textField: string): Item[] {
+  return lineStarts(bytes).map((start) => {
+    const at = bytes.indexOf(NEWLINE, start);
+    let end = at === -1 ? bytes.length : at;
+    if (end > start && bytes[end - 1] === 13) end--;
+    return { value: { [textField]: bytes.subarray(start, end) } };
+  });
+}
+
+function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
+  const { offset } = block;
+  if (block.kind === "too long") {
+    const bad = longText("line", block.length, options.maxRecordBytes);
+    const next = offset + block.length;
+    return { items: [{ bad }], next, bytes: block.length, position: () => offset };
+  }
+  const skip = offset === 0 && startsWithBom(block.bytes) ? BOM_BYTES : 0;
+  const bytes = block.bytes.subarray(skip);
+  const items = file.content === "jsonl" ? jsonItems(bytes) : textItems(bytes, options.textField);
+  // Only bad lines are asked for.
+  let starts: number[] | undefined;
+  return {
+    items,
+    next: offset + block.bytes.length,
+    bytes: block.bytes.length,
+    position(index) {
+      starts ??= lineStarts(bytes);
+      return offset + skip + (starts[index] ?? 0);
+    },
+  };
+}
+
+/** Lines from the reader's place to the end of the range. */
+export async function* lineBatches(
+  reader: LineBlocks,
+  file: SourceFile,
+  options: ReadOptions,
+  end: number,
+): AsyncGenerator<Batch> {
+  for (let block = await reader.next(end); block !== null; block = await reader.next(end))
+    yield batchOf(block, file, options);
+}

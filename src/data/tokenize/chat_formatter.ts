@@ -1,0 +1,145 @@
+/** @file Conversations as rows with a loss mask, or as pairs of a chosen and a rejected answer. */
+import type { Tokenizer } from "../tokenizer.ts";
+import { BadRecord, type Example, type Formatter, type Section } from "./formatter.ts";
+import { shortIdentity } from "./text_formatter.ts";
+
+export const OVERLONG = ["error", "drop", "truncate", "split"] as const;
+export type Overlong = (typeof OVERLONG)[number];
+
+export interface ChatSpec {
+  /** Longest row, in tokens; null: any. */
+  readonly maxTokens: number | null;
+  readonly overlong: Overlong;
+}
+
+/** A rendered conversation. */
+export interface Rendered {
+  readonly ids: Example["ids"];
+  readonly mask: Uint8Array;
+}
+
+/** Reads a record and renders what is in it: one conversation, or the chosen and the rejected one. Throws a BadRecord. */
+export type Render = (record: Readonly<Record<string, unknown>>) => readonly Rendered[];
+
+type Count = (what: string, by?: number) => void;
+
+const utf8 = new TextDecoder();
+
+/** Texts of parquet arrive as bytes. */
+function textual(value: unknown): unknown {
+  if (value instanceof Uint8Array) return utf8.decode(value);
+  if (Array.isArray(value)) return value.map(textual);
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, textual(each)]));
+}
+
+export class ChatFormatter implements Formatter {
+  readonly masked = true;
+  readonly columns = null;
+  readonly kind: "rows" | "pairs";
+  readonly template: Formatter["template"];
+  private readonly tokenizer: Tokenizer;
+  private readonly render: Render;
+  private readonly spec: ChatSpec;
+
+  constructor(
+    kind: "rows" | "pairs",
+    tokenizer: Tokenizer,
+    template: NonNullable<Formatter["template"]>,
+    render: Render,
+    spec: ChatSpec,
+  ) {
+    this.kind = kind;
+    this.tokenizer = tokenizer;
+    this.template = template;
+    this.render = render;
+    this.spec = spec;
+  }
+
+  format(
+    record: Readonly<Record<string, unknown>>,
+    _section: Section,
+    count: Count,
+  ): readonly Example[] {
+    const rendered = this.render(textual(record) as Record<string, unknown>);
+    const fitted = this.kind === "rows" ? this.rows(rendered, count) : this.pair(rendered, count);
+    return fitted.map(({ ids, mask }) => ({ ids, mask, textBytes: this.tokenizer.byteCount(ids) }));
+  }
+
+  identity(record: Readonly<Record<string, unknown>>): string | Uint8Array {
+    return shortIdentity(JSON.stringify(textual(record)));
+  }
+
+  private rows(rendered: readonly Rendered[], count: Count): readonly Rendered[] {
+    return rendered.flatMap((row) =>
+      this.fits(row) ? [trainable(row)] : this.shortened(row, this.spec.maxTokens ?? 0, count),
+    );
+  }
+
+  private shortened(row: Rendered, most: number, count: Count): readonly Rendered[] {
+    count("overlong");
+    switch (this.spec.overlong) {
+      case "error":
+        throw this.tooLong(row);
+      case "drop":
+        count("dropped");
+        return [];
+      case "truncate":
+        count("truncated");
+        count("truncated_tokens", row.ids.length - most);
+        return [trainable(part(row, 0, most), `after truncation to ${most} tokens`)];
+      case "split":
+        return this.split(row, most, count);
+    }
+  }
+
+  private split(row: Rendered, most: number, count: Count): readonly Rendered[] {
+    trainable(row);
+    const rows: Rendered[] = [];
+    for (let at = 0; at < row.ids.length; at += most) {
+      const window = part(row, at, Math.min(row.ids.length, at + most));
+      // A window that only asks has nothing to learn from.
+      if (window.mask.includes(1)) rows.push(window);
+      else count("untrained_windows");
+    }
+    count("split");
+    return rows;
+  }
+
+  /** Both or neither: what is left of a pair would be no comparison. */
+  private pair(rendered: readonly Rendered[], count: Count): readonly Rendered[] {
+    const long = rendered.find((row) => !this.fits(row));
+    if (long === undefined) return rendered.map((row) => trainable(row));
+    count("overlong");
+    if (this.spec.overlong === "drop") {
+      count("dropped");
+      return [];
+    }
+    if (this.spec.overlong !== "truncate") throw this.tooLong(long);
+    const most = this.spec.maxTokens ?? 0;
+    count("truncated");
+    return rendered.map((row) =>
+      trainable(part(row, 0, Math.min(most, row.ids.length)), `after truncation to ${most} tokens`),
+    );
+  }
+
+  private fits({ ids }: Rendered): boolean {
+    return this.spec.maxTokens === null || ids.length <= this.spec.maxTokens;
+  }
+
+  private tooLong({ ids }: Rendered): BadRecord {
+    return new BadRecord(
+      `a row of ${ids.length} tokens: expected at most ${this.spec.maxTokens} (rows.max_tokens; rows.overlong says what to do)`,
+    );
+  }
+}
+
+const part = ({ ids, mask }: Rendered, from: number, to: number): Rendered => ({
+  ids: ids.subarray(from, to),
+  mask: mask.subarray(from, to),
+});
+
+function trainable(row: Rendered, what = "no assistant's turn is trained"): Rendered {
+  if (row.mask.includes(1)) return row;
+  throw new BadRecord(`expected a token to train on, got none (${what})`);
+}

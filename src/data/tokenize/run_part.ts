@@ -1,0 +1,280 @@
+/**
+ * @file One part of the input becomes one shard a split, in a folder of its own. Now and then what is written is made durable and
+ * noted in progress.json; after a kill it goes on from there, and the bytes are those of a job that nobody killed.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { writeAtomically } from "../../util/atomic_file.ts";
+import { DataError, UserError } from "../../util/errors.ts";
+import type { SplitName } from "../shards/format.ts";
+import { PieceReader } from "../sources/read_piece.ts";
+import type { Batch, Item, Piece } from "../sources/source_file.ts";
+import type { Tokenizer } from "../tokenizer.ts";
+import { BadRecord, type Formatter } from "./formatter.ts";
+import { makeFormatter } from "./make_formatter.ts";
+import type { TokenizeSetup } from "./setup.ts";
+import { Splitter } from "./split.ts";
+import { dtypeFor, EMPTY, type SplitState, SplitWriter } from "./split_writer.ts";
+
+const CHECKPOINT_BYTES = 64 * 2 ** 20;
+const CHECKPOINT_MS = 2000;
+/** Of so many bad lines a part notes where they are. */
+const NOTED_BAD = 10;
+
+export interface BadLine {
+  readonly file: string;
+  readonly line: number;
+  readonly why: string;
+}
+
+export interface PartResult {
+  readonly splits: Readonly<Record<SplitName, SplitState>>;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly bad: readonly BadLine[];
+  /** The file of the last piece has nothing beyond it. */
+  readonly ended: boolean;
+}
+
+interface BadNote {
+  readonly piece: number;
+  readonly position: number;
+  readonly why: string;
+}
+
+/** How far a part has come. */
+interface PartProgress {
+  readonly piece: number;
+  /** Null: the piece was not begun. */
+  readonly at: number | null;
+  /** Split of the document that goes on at `at`. */
+  readonly open: SplitName | null;
+  readonly splits: Readonly<Record<SplitName, SplitState>>;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly bad: readonly BadNote[];
+}
+
+const DONE = "done.json";
+const PROGRESS = "progress.json";
+
+export function finishedPart(folder: string): PartResult | null {
+  const path = join(folder, DONE);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PartResult) : null;
+}
+
+export interface PartHooks {
+  /** Called after every batch: what it took and made. */
+  progress(bytes: number, tokens: number, documents: number): void;
+  stopped(): boolean;
+}
+
+export class PartRunner {
+  readonly formatter: Formatter;
+  private readonly setup: TokenizeSetup;
+  private readonly tokenizer: Tokenizer;
+  private readonly reader: PieceReader;
+  private readonly splitter: Splitter;
+
+  constructor(setup: TokenizeSetup, tokenizer: Tokenizer) {
+    this.setup = setup;
+    this.tokenizer = tokenizer;
+    this.formatter = makeFormatter(setup, tokenizer);
+    const { columns } = this.formatter;
+    this.reader = new PieceReader(setup.files, { ...setup.read, columns });
+    this.splitter = new Splitter(setup.seed, setup.validationFraction);
+  }
+
+  close(): Promise<void> {
+    return this.reader.close();
+  }
+
+  /** Null when it was stopped; then what is done is kept. */
+  async run(
+    folder: string,
+    pieces: readonly Piece[],
+    hooks: PartHooks,
+  ): Promise<PartResult | null> {
+    const finished = finishedPart(folder);
+    if (finished !== null) return finished;
+    mkdirSync(folder, { recursive: true });
+    const part = new Part(this.setup, this.formatter, this.splitter, this.tokenizer, folder);
+    try {
+      while (part.piece < pieces.length) {
+        const piece = pieces[part.piece];
+        if (piece === undefined) break;
+        part.file = piece.file;
+        for await (const batch of this.reader.batches(piece, part.at)) {
+          await part.take(batch, (position) => this.reader.placeOf(piece, position));
+          hooks.progress(batch.bytes, part.takenTokens(), part.takenDocuments());
+          if (hooks.stopped()) {
+            part.checkpoint();
+            return null;
+          }
+        }
+        part.nextPiece();
+      }
+      return await this.finish(part, folder, pieces);
+    } finally {
+      part.close();
+    }
+  }
+
+  private async finish(part: Part, folder: string, pieces: readonly Piece[]): Promise<PartResult> {
+    part.finish();
+    const bad: BadLine[] = [];
+    for (const { piece, position, why } of part.bad) {
+      const of = pieces[piece];
+      if (of === undefined) continue;
+      const { path = "", line = 0 } = await this.reader.placeOf(of, position);
+      bad.push({ file: path, line, why });
+    }
+    const last = pieces.at(-1);
+    const ended = last === undefined || (await this.reader.endOf(last));
+    const result = { splits: part.splits, counts: part.counts, bad, ended };
+    writeAtomically(join(folder, DONE), `${JSON.stringify(result)}\n`);
+    rmSync(join(folder, PROGRESS), { force: true });
+    return result;
+  }
+}
+
+class Part {
+  piece: number;
+  at: number | null;
+  /** Index of the file that is being read. */
+  file = 0;
+  readonly counts: Record<string, number>;
+  readonly bad: BadNote[];
+  private readonly setup: TokenizeSetup;
+  private readonly formatter: Formatter;
+  private readonly splitter: Splitter;
+  private readonly folder: string;
+  private readonly writers: Readonly<Record<SplitName, SplitWriter>>;
+  private open: SplitName | null;
+  private sinceBytes = 0;
+  private since = performance.now();
+  private seen: { tokens: number; documents: number };
+
+  constructor(
+    setup: TokenizeSetup,
+    formatter: Formatter,
+    splitter: Splitter,
+    tokenizer: Tokenizer,
+    folder: string,
+  ) {
+    this.setup = setup;
+    this.formatter = formatter;
+    this.splitter = splitter;
+    this.folder = folder;
+    const path = join(folder, PROGRESS);
+    const from = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PartProgress) : null;
+    this.piece = from?.piece ?? 0;
+    this.at = from?.at ?? null;
+    this.open = from?.open ?? null;
+    this.counts = { ...from?.counts };
+    this.bad = [...(from?.bad ?? [])];
+    const dtype = dtypeFor(tokenizer.vocabSize);
+    const writer = (split: SplitName): SplitWriter =>
+      new SplitWriter(folder, split, dtype, formatter.masked, from?.splits[split] ?? EMPTY);
+    this.writers = { train: writer("train"), validation: writer("validation") };
+    this.seen = this.sums();
+  }
+
+  get splits(): Record<SplitName, SplitState> {
+    return { train: this.writers.train.state, validation: this.writers.validation.state };
+  }
+
+  private sums(): { tokens: number; documents: number } {
+    const { train, validation } = this.splits;
+    return {
+      tokens: train.tokens + validation.tokens,
+      documents: train.documents + validation.documents,
+    };
+  }
+
+  takenTokens(): number {
+    return this.sums().tokens - this.seen.tokens;
+  }
+
+  takenDocuments(): number {
+    const before = this.seen;
+    this.seen = this.sums();
+    return this.seen.documents - before.documents;
+  }
+
+  /** Writes what the batch holds, and now and then makes it durable. */
+  async take(
+    batch: Batch,
+    placeOf: (position: number) => Promise<{ path?: string; line?: number }>,
+  ): Promise<void> {
+    for (const [index, item] of batch.items.entries()) {
+      const why = this.takeItem(item);
+      if (why === null) continue;
+      const position = batch.position(index);
+      if (this.setup.onBadLine === "fail")
+        throw new DataError(why, {
+          hint: "source.on_bad_line=skip leaves such records out and counts them",
+          place: await placeOf(position),
+        });
+      this.count("skipped");
+      if (this.bad.length < NOTED_BAD) this.bad.push({ piece: this.piece, position, why });
+    }
+    this.at = batch.next;
+    this.sinceBytes += batch.bytes;
+    const due =
+      this.sinceBytes >= CHECKPOINT_BYTES || performance.now() - this.since >= CHECKPOINT_MS;
+    if (due) this.checkpoint();
+  }
+
+  /** Why the item is bad; null: it is written. */
+  private takeItem(item: Item): string | null {
+    if ("bad" in item) return item.bad;
+    const { value, continued = false, unfinished = false } = item;
+    try {
+      const counted = (what: string, by = 1): void => this.count(what, by);
+      const examples = this.formatter.format(value, { continued, unfinished }, counted);
+      const long = continued || unfinished;
+      // Sections of one document stay together, so the file as a whole decides.
+      const identity = (): string | Uint8Array =>
+        long ? this.fileName() : this.formatter.identity(value);
+      const split = (continued ? this.open : null) ?? this.splitter.of(identity);
+      this.open = unfinished ? split : null;
+      for (const example of examples) this.writers[split].add(example, continued);
+      if (!continued) this.count("records");
+      return null;
+    } catch (error) {
+      if (error instanceof BadRecord) return error.message;
+      if (error instanceof UserError && error.code === "data") return error.message;
+      throw error;
+    }
+  }
+
+  private fileName(): string {
+    return this.setup.files[this.file]?.name ?? "";
+  }
+
+  private count(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by;
+  }
+
+  nextPiece(): void {
+    this.piece++;
+    this.at = null;
+    this.open = null;
+  }
+
+  checkpoint(): void {
+    for (const writer of Object.values(this.writers)) writer.flush();
+    const { piece, at, open, splits, counts, bad } = this;
+    const progress: PartProgress = { piece, at, open, splits, counts, bad };
+    writeAtomically(join(this.folder, PROGRESS), `${JSON.stringify(progress)}\n`);
+    this.sinceBytes = 0;
+    this.since = performance.now();
+  }
+
+  finish(): void {
+    for (const writer of Object.values(this.writers)) writer.finish();
+  }
+
+  close(): void {
+    for (const writer of Object.values(this.writers)) writer.close();
+  }
+}

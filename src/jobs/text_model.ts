@@ -1,0 +1,72 @@
+/** @file A model that writes text: weights on a device, a cache for some answers at a time, and the tokenizer it was trained with. */
+import { dataFields } from "../data/fields.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
+import { Decoder } from "../generate/decoder.ts";
+import { Generator } from "../generate/generator.ts";
+import { openDevice } from "../runtime/index.ts";
+import { trainingFields } from "../train/fields.ts";
+import { resolvePrecision } from "../train/job_programs.ts";
+import { targetOf } from "../train/target.ts";
+import { loadWeights } from "../train/weights.ts";
+import { DataError, UserError } from "../util/errors.ts";
+import { type RunSource, trainedRun } from "./trained_run.ts";
+
+export interface TextModelOptions {
+  /** Answers in the making at a time. */
+  readonly rows: number;
+  /** Tokens of prompt and answer together; absent: as many as the model takes. */
+  readonly context?: number;
+}
+
+export interface TextModel {
+  readonly tokenizer: Tokenizer;
+  readonly generator: Generator;
+  /** Tokens that end an answer. */
+  readonly stopIds: ReadonlySet<number>;
+  /** Frees the device; what is in the making fails. */
+  close(): void;
+}
+
+function expectTokenizer(tokenizer: Tokenizer, vocabSize: number): void {
+  if (tokenizer.vocabSize <= vocabSize) return;
+  throw new DataError(
+    `the tokenizer ${tokenizer.name} has ${tokenizer.vocabSize} tokens and the model's embedding ${vocabSize}`,
+    { hint: "the model was trained with another tokenizer" },
+  );
+}
+
+function contextOf(blockSize: number, context = blockSize): number {
+  if (context >= 2 && context <= blockSize) return context;
+  throw new UserError(
+    `expected a context of 2 to ${blockSize} tokens, the most the model takes, got ${context}`,
+    { code: "config" },
+  );
+}
+
+export async function openTextModel(
+  source: RunSource,
+  { rows, context }: TextModelOptions,
+): Promise<TextModel> {
+  const { config, model, weights } = trainedRun(source);
+  const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
+  expectTokenizer(tokenizer, model.vocabSize);
+  const places = contextOf(model.blockSize, context);
+  const threads = source.threads ?? config.get(trainingFields.threads);
+  const device = openDevice(threads === null ? {} : { threads });
+  try {
+    const precision = resolvePrecision(config, targetOf(device));
+    const decoder = new Decoder(device, model, { rows, places, precision });
+    loadWeights(decoder.engine, model, weights);
+    const { eos } = tokenizer.special;
+    return {
+      tokenizer,
+      generator: new Generator(decoder, tokenizer.vocabSize),
+      stopIds: new Set(eos === undefined ? [] : [eos]),
+      close: () => device.close(),
+    };
+  } catch (error) {
+    device.close();
+    throw error;
+  }
+}
