@@ -24,7 +24,7 @@ const ROOMS: Record<string, readonly string[]> = (() => {
     nn: ["ops", "autodiff", "ir", "config", "util"],
     optim: ["nn", "ops", "autodiff", "ir", "config", "util"],
     models: ["nn", "config", "util"],
-    data: ["config", "util"],
+    data: ["runtime", "config", "util"],
     train: [
       ...["nn", "models", "optim", "passes", "autodiff", "ops", "ir", "program", "runtime", "data"],
       ...["config", "util"],

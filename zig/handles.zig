@@ -5,7 +5,7 @@ const failure = @import("failure.zig");
 
 const Error = failure.Error;
 
-pub const Kind = enum(u8) { none, device, buffer, program };
+pub const Kind = enum(u8) { none, device, buffer, program, tokenizer };
 
 const Entry = struct {
     pointer: ?*anyopaque,

@@ -10,6 +10,7 @@ const handles = @import("handles.zig");
 const info = @import("info.zig");
 const opening = @import("opening.zig");
 const pool = @import("cpu/pool.zig");
+const tokenizers = @import("tokenizer/tokenizer.zig");
 const Device = @import("runtime.zig").Device;
 const Program = binding.Loaded;
 
@@ -39,6 +40,11 @@ fn minus(e: Error) i64 {
 }
 
 fn bytes_of(pointer: ?[*]const u8, bytes: i64) []const u8 {
+    const start = pointer orelse return &.{};
+    return if (bytes > 0) start[0..@intCast(bytes)] else &.{};
+}
+
+fn room_of(pointer: ?[*]u8, bytes: i64) []u8 {
     const start = pointer orelse return &.{};
     return if (bytes > 0) start[0..@intCast(bytes)] else &.{};
 }
@@ -222,6 +228,53 @@ export fn theseus_wait(device: i64, ticket: i64, timeout_ms: i64) i64 {
     };
     leave();
     return value(found.wait(@intCast(@max(0, ticket)), timeout_ms));
+}
+
+/// `spec`: see zig/tokenizer/spec.zig.
+export fn theseus_tokenizer_open(spec: ?[*]const u8, bytes: i64) i64 {
+    enter();
+    defer leave();
+    return value(tokenizers.open(bytes_of(spec, bytes)));
+}
+
+export fn theseus_tokenizer_close(tokenizer: i64) i64 {
+    enter();
+    defer leave();
+    return done(tokenizers.close(tokenizer));
+}
+
+/// Writes tokens of `width` (2 or 4) bytes and returns how many; `capacity`, in bytes, is a token for each byte of the text.
+/// `look`: which added tokens are found in the text (see zig/tokenizer/added.zig).
+export fn theseus_tokenizer_encode(
+    tokenizer: i64,
+    text: ?[*]const u8,
+    bytes: i64,
+    look: i64,
+    width: i64,
+    out: ?[*]u8,
+    capacity: i64,
+    threads: i64,
+) i64 {
+    enter();
+    const found = tokenizers.begin(tokenizer) catch |e| {
+        leave();
+        return minus(e);
+    };
+    leave();
+    const to = room_of(out, capacity);
+    const count = value(tokenizers.encode(found, bytes_of(text, bytes), look, width, to, threads));
+    enter();
+    defer leave();
+    found.users -= 1;
+    return count;
+}
+
+/// The merges that can happen, as pairs of 32-bit tokens; returns how many there are, writes those that fit into `capacity` bytes.
+export fn theseus_tokenizer_merges(tokenizer: i64, out: ?[*]u8, capacity: i64) i64 {
+    enter();
+    defer leave();
+    const found = handles.get(tokenizers.Tokenizer, .tokenizer, tokenizer) catch |e| return minus(e);
+    return tokenizers.merges(found, room_of(out, capacity));
 }
 
 /// One line that says where, then abort: the state of a panicking thread is not to be trusted further.

@@ -34,4 +34,8 @@ export const SYMBOLS = {
   theseus_program_profile: call(i64, ptr, i64),
   theseus_poll: call(i64, i64),
   theseus_wait: call(i64, i64, i64),
+  theseus_tokenizer_open: call(ptr, i64),
+  theseus_tokenizer_close: call(i64),
+  theseus_tokenizer_encode: call(i64, ptr, i64, i64, i64, ptr, i64, i64),
+  theseus_tokenizer_merges: call(i64, ptr, i64),
 } as const;

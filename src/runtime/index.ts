@@ -13,3 +13,9 @@ export {
 export { setEmbeddedLibrary } from "./library.ts";
 export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";
 export { LoadedProgram, type ProgramInfo, type Slot, type Ticket } from "./program.ts";
+export {
+  type BpeVocabulary,
+  type LookFor,
+  NativeTokenizer,
+  type WordPattern,
+} from "./tokenizer.ts";

@@ -2,109 +2,119 @@
  * @file openTokenizer: a tokenizer by the name that a configuration or a command gives it. `bytes`, an encoding of OpenAI's,
  * a tokenizer.json, a folder that holds one, or `hf:org/name`.
  */
+import { log } from "../../util/log.ts";
 import { bytesTokenizer } from "../bytes_tokenizer.ts";
 import type { Tokenizer } from "../tokenizer.ts";
-import { bytesOfChars } from "./byte_alphabet.ts";
 import { ByteLevelTokenizer } from "./byte_level.ts";
+import { fingerprintOfJson, fingerprintOfNative } from "./fingerprint.ts";
 import { hubTokenizer } from "./hub_tokenizer.ts";
-import { ENCODING_NAMES, openaiTokenizer } from "./openai.ts";
+import { Native, nativeEncoder, nativeOf } from "./native.ts";
+import { ENCODING_CONFIG, ENCODING_NAMES, openEncoding } from "./openai.ts";
 import { aroundOf } from "./post_processor.ts";
 import { Reference } from "./reference.ts";
-import { textAsBytes } from "./text_bytes.ts";
 import { TextLevelTokenizer } from "./text_level.ts";
-import { TokenTable } from "./token_table.ts";
 import { readTokenizerFolder, specialIdsOf, TOKENIZER_FILE } from "./tokenizer_folder.ts";
-import { type BpeModel, isBpe, type TokenizerJson } from "./tokenizer_json.ts";
+import { type AddedToken, type BpeModel, isBpe, type TokenizerJson } from "./tokenizer_json.ts";
+import { ofModel, sizeOf } from "./vocabulary.ts";
+
+const HUB = "hf:";
+
+/** A tokenizer that names its place in memory: opened once. Files may change, encodings do not. */
+const encodings = new Map<string, Tokenizer>();
+
+export async function openTokenizer(name: string): Promise<Tokenizer> {
+  if (name === "bytes") return bytesTokenizer;
+  if (!ENCODING_NAMES.includes(name)) return fromFiles(name);
+  const found = encodings.get(name) ?? encodingNamed(name);
+  encodings.set(name, found);
+  return found;
+}
+
+const marksOf = (added: readonly AddedToken[]): ReadonlySet<number> =>
+  new Set(added.filter((each) => each.special).map((each) => each.id));
+
+function encodingNamed(name: string): Tokenizer {
+  const { vocabulary, table, parts, json } = openEncoding(name);
+  const encoder = nativeOf(vocabulary, parts);
+  if (typeof encoder === "string") throw new Error(`internal: ${name}: ${encoder}`);
+  const added = parts.added_tokens;
+  const merges = encoder.native.merges();
+  const around = aroundOf(null);
+  let files: Readonly<Record<string, string>> | undefined;
+  return new ByteLevelTokenizer({
+    ...{ name, table, around, encoder },
+    fingerprint: fingerprintOfNative(vocabulary, merges, { added, compose: false, around }),
+    special: specialIdsOf(ENCODING_CONFIG, idOfAdded(added)),
+    marks: marksOf(added),
+    files: () => {
+      files ??= {
+        [TOKENIZER_FILE]: `${JSON.stringify(json(merges), null, 1)}\n`,
+        "tokenizer_config.json": `${JSON.stringify(ENCODING_CONFIG, null, 2)}\n`,
+      };
+      return files;
+    },
+  });
+}
+
+const idOfAdded =
+  (added: readonly AddedToken[]) =>
+  (content: string): number | undefined =>
+    added.find((each) => each.content === content)?.id;
 
 interface Source {
   readonly name: string;
   readonly path: string;
   readonly json: TokenizerJson;
   readonly config: Readonly<Record<string, unknown>>;
-  readonly files: () => Readonly<Record<string, string>>;
+  readonly files: Readonly<Record<string, string>>;
 }
 
-const HUB = "hf:";
-
-/** Opened once: a vocabulary takes a tenth of a second to read. */
-const opened = new Map<string, Tokenizer>();
-
-export async function openTokenizer(name: string): Promise<Tokenizer> {
-  if (name === "bytes") return bytesTokenizer;
-  const found = opened.get(name);
-  if (found !== undefined) return found;
-  const tokenizer = tokenizerOf(await sourceOf(name));
-  if (ENCODING_NAMES.includes(name)) opened.set(name, tokenizer);
-  return tokenizer;
-}
-
-async function sourceOf(name: string): Promise<Source> {
-  if (ENCODING_NAMES.includes(name)) {
-    const { json, config } = openaiTokenizer(name);
-    const files = () => ({
-      [TOKENIZER_FILE]: `${JSON.stringify(json, null, 1)}\n`,
-      "tokenizer_config.json": `${JSON.stringify(config, null, 2)}\n`,
-    });
-    return { name, path: name, json, config, files };
-  }
+async function fromFiles(name: string): Promise<Tokenizer> {
   const place = name.startsWith(HUB) ? await hubTokenizer(name.slice(HUB.length)) : name;
-  const { path, json, config, files } = readTokenizerFolder(place);
-  return { name, path, json, config, files: () => files };
+  const source = { name, ...readTokenizerFolder(place) };
+  const { json } = source;
+  return json.decoder?.type === "ByteLevel" && isBpe(json.model)
+    ? byteLevel(source, json.model)
+    : textLevel(source);
 }
 
-/** Parts that decide which ids a text becomes. Key order in a file is no part of it; the order of merges is. */
-function fingerprintOf(json: TokenizerJson, table: TokenTable | undefined): string {
-  const { added_tokens, normalizer, pre_tokenizer, post_processor } = json;
-  const hash = new Bun.CryptoHasher("sha256");
-  const sorted = (_: string, value: unknown): unknown =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value;
-  const { vocab, merges, ...model } = json.model;
-  const rest = { added_tokens, normalizer, pre_tokenizer, post_processor, model };
-  hash.update(JSON.stringify(rest, sorted));
-  if (table === undefined) return hash.update(JSON.stringify({ vocab, merges })).digest("hex");
-  hash.update(table.starts).update(table.bytes);
-  for (const merge of merges as BpeModel["merges"])
-    hash.update(`${typeof merge === "string" ? merge : merge.join(" ")}\n`);
-  return hash.digest("hex");
-}
-
-function vocabSizeOf(json: TokenizerJson, ids: Iterable<number>): number {
-  let largest = -1;
-  for (const id of ids) largest = Math.max(largest, id);
-  for (const { id } of json.added_tokens) largest = Math.max(largest, id);
-  return largest + 1;
-}
-
-function tableOf(json: TokenizerJson, model: BpeModel): TokenTable {
-  const tokens: [number, Uint8Array][] = [];
-  for (const [text, id] of Object.entries(model.vocab))
-    tokens.push([id, bytesOfChars(text) ?? textAsBytes(text)]);
-  for (const { id, content } of json.added_tokens) tokens.push([id, textAsBytes(content)]);
-  return TokenTable.of(tokens, vocabSizeOf(json, Object.values(model.vocab)));
-}
-
-function tokenizerOf(source: Source): Tokenizer {
-  const { name, path, json, config, files } = source;
-  const marks = new Set(json.added_tokens.filter((each) => each.special).map((each) => each.id));
+function byteLevel(source: Source, model: BpeModel): Tokenizer {
+  const { name, path, json, config } = source;
+  const added = json.added_tokens;
+  const { table, kinds, conflict } = ofModel(model, added);
+  const native =
+    conflict === undefined
+      ? nativeEncoder(json, model, table, kinds)
+      : `added token ${conflict.content} has the id of another token`;
+  if (typeof native === "string")
+    log.warn(`${name} is encoded by the slow reference (about 1 MB/s): ${native}`);
+  const encoder =
+    native instanceof Native
+      ? native
+      : new Reference(json, { path, vocabSize: table.size, why: native });
   const around = aroundOf(json.post_processor);
-  const byContent = new Map(json.added_tokens.map((each) => [each.content, each.id]));
-  if (json.decoder?.type === "ByteLevel" && isBpe(json.model)) {
-    const table = tableOf(json, json.model);
-    const fingerprint = fingerprintOf(json, table);
-    const find = (content: string) => byContent.get(content) ?? table.find(textAsBytes(content));
-    const special = specialIdsOf(config, find);
-    const options = { path, vocabSize: table.size, why: "not yet native" };
-    const encoder = new Reference(json, options);
-    const parts = { name, fingerprint, table, special, marks, around, encoder, files };
-    return new ByteLevelTokenizer(parts);
-  }
-  const reference = new Reference(json, { path, vocabSize: 0, why: "no byte-level BPE" });
+  const find = idOfAdded(added);
+  return new ByteLevelTokenizer({
+    ...{ name, table, around, encoder, files: () => source.files, marks: marksOf(added) },
+    fingerprint:
+      native instanceof Native
+        ? fingerprintOfNative(native.vocabulary, native.native.merges(), {
+            ...{ added, around, compose: native.composes },
+          })
+        : fingerprintOfJson(json),
+    special: specialIdsOf(config, (content) => find(content) ?? model.vocab[content]),
+  });
+}
+
+function textLevel(source: Source): Tokenizer {
+  const { name, path, json, config, files } = source;
+  const reference = new Reference(json, { path, vocabSize: 1 << 20, why: "no byte-level BPE" });
   const { library } = reference;
-  const fingerprint = fingerprintOf(json, undefined);
-  const special = specialIdsOf(config, (content) => library.token_to_id(content));
-  const vocabSize = vocabSizeOf(json, library.get_vocab().values());
-  const parts = { name, vocabSize, fingerprint, special, marks, around, reference, files };
-  return new TextLevelTokenizer(parts);
+  return new TextLevelTokenizer({
+    ...{ name, reference, files: () => files, marks: marksOf(json.added_tokens) },
+    vocabSize: sizeOf(library.get_vocab().values(), json.added_tokens),
+    fingerprint: fingerprintOfJson(json),
+    special: specialIdsOf(config, (content) => library.token_to_id(content)),
+    around: aroundOf(json.post_processor),
+  });
 }

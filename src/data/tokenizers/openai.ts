@@ -3,30 +3,16 @@
  * and a few special tokens. They become the tokenizer.json that Hugging Face reads, and from there go the way of any other.
  */
 import { readFileSync } from "node:fs";
+import type { BpeVocabulary } from "../../runtime/index.ts";
 import { assert } from "../../util/errors.ts";
 import { charsOfBytes } from "./byte_alphabet.ts";
+import { PATTERNS, wordPatternOf } from "./patterns.ts";
 import { TokenTable } from "./token_table.ts";
 import type { AddedToken, BpeModel, TokenizerJson } from "./tokenizer_json.ts";
 import cl100k from "./vocabularies/cl100k_base.zst" with { type: "file" };
 import o200k from "./vocabularies/o200k_base.zst" with { type: "file" };
 import r50k from "./vocabularies/r50k_base.zst" with { type: "file" };
-
-const CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d";
-const UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-const LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-const BEFORE_WORD = "[^\\r\\n\\p{L}\\p{N}]?";
-const SPACES = "\\s+(?!\\S)|\\s+";
-
-/** As Hugging Face writes them. `\z` first: tiktoken keeps the white space at a text's end together. */
-export const PATTERNS = {
-  r50k: `${CONTRACTIONS}| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|${SPACES}`,
-  cl100k: `(?i:${CONTRACTIONS})|${BEFORE_WORD}\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]+|${SPACES}`,
-  o200k: [
-    `${BEFORE_WORD}${UPPER}*${LOWER}+(?i:${CONTRACTIONS})?`,
-    `${BEFORE_WORD}${UPPER}+${LOWER}*(?i:${CONTRACTIONS})?`,
-    `\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|${SPACES}`,
-  ].join("|"),
-} as const;
+import { ofRanks } from "./vocabulary.ts";
 
 interface Encoding {
   readonly file: string;
@@ -36,7 +22,7 @@ interface Encoding {
 
 const R50K: Encoding = {
   file: r50k,
-  pattern: PATTERNS.r50k,
+  pattern: PATTERNS.gpt2,
   special: { "<|endoftext|>": 50256 },
 };
 
@@ -74,43 +60,12 @@ function unpack(packed: Uint8Array): TokenTable {
   return TokenTable.of(tokens, tokens.length);
 }
 
-/** Merges of a token: how its bytes, merged by the ranks below its own, become two parts. */
-class RankMerges {
-  private readonly ranks = new Map<string, number>();
-
-  constructor(private readonly tokens: readonly string[]) {
-    tokens.forEach((token, rank) => {
-      this.ranks.set(token, rank);
-    });
-  }
-
-  /** The two tokens that become the token of this rank, if bytes ever merge into it. */
-  partsOf(rank: number): readonly [string, string] | undefined {
-    const parts = Array.from(this.tokens[rank] ?? "");
-    while (parts.length > 2) {
-      let best = rank;
-      let at = -1;
-      for (let i = 0; i + 1 < parts.length; i++) {
-        const found = this.ranks.get(`${parts[i]}${parts[i + 1]}`) ?? rank;
-        if (found < best) [best, at] = [found, i];
-      }
-      if (at < 0) return undefined;
-      parts.splice(at, 2, `${parts[at]}${parts[at + 1]}`);
-    }
-    const [left, right] = parts;
-    return left === undefined || right === undefined ? undefined : [left, right];
-  }
-}
-
-function modelOf(table: TokenTable): BpeModel {
+function modelOf(table: TokenTable, pairs: Uint32Array): BpeModel {
   const tokens = Array.from({ length: table.size }, (_, id) => charsOfBytes(table.bytesOf(id)));
-  const ranks = new RankMerges(tokens);
-  const merges: (readonly [string, string])[] = [];
-  tokens.forEach((token, rank) => {
-    if (token.length < 2) return;
-    const parts = ranks.partsOf(rank);
-    if (parts !== undefined) merges.push(parts);
-  });
+  const merges = Array.from({ length: pairs.length / 2 }, (_, i): readonly [string, string] => [
+    tokens[pairs[2 * i] ?? 0] ?? "",
+    tokens[pairs[2 * i + 1] ?? 0] ?? "",
+  ]);
   return {
     type: "BPE",
     dropout: null,
@@ -138,44 +93,54 @@ const addedToken = ([content, id]: readonly [string, number]): AddedToken => ({
 
 const byteLevel = { add_prefix_space: false, trim_offsets: true, use_regex: false } as const;
 
-function jsonOf(encoding: Encoding): TokenizerJson {
-  const table = unpack(Bun.zstdDecompressSync(readFileSync(encoding.file)));
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: Object.entries(encoding.special).map(addedToken),
-    normalizer: null,
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [
-        {
-          type: "Split",
-          pattern: { Regex: encoding.pattern },
-          behavior: "Isolated",
-          invert: false,
-        },
-        { type: "ByteLevel", ...byteLevel },
-      ],
-    },
-    post_processor: null,
-    decoder: { type: "ByteLevel", ...byteLevel },
-    model: modelOf(table),
-  };
-}
+/** All but the model. */
+const partsOf = (encoding: Encoding): Omit<TokenizerJson, "model"> => ({
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: Object.entries(encoding.special).map(addedToken),
+  normalizer: null,
+  pre_tokenizer: {
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: encoding.pattern }, behavior: "Isolated", invert: false },
+      { type: "ByteLevel", ...byteLevel },
+    ],
+  },
+  post_processor: null,
+  decoder: { type: "ByteLevel", ...byteLevel },
+});
 
-const CONFIG = {
+export const ENCODING_CONFIG = {
   tokenizer_class: "PreTrainedTokenizerFast",
   bos_token: "<|endoftext|>",
   eos_token: "<|endoftext|>",
   clean_up_tokenization_spaces: false,
 };
 
-export function openaiTokenizer(name: string): {
-  readonly json: TokenizerJson;
-  readonly config: Readonly<Record<string, unknown>>;
-} {
+export interface OpenedEncoding {
+  readonly vocabulary: BpeVocabulary;
+  readonly table: TokenTable;
+  /** All of its tokenizer.json but the model. */
+  readonly parts: Omit<TokenizerJson, "model">;
+  /** As Hugging Face reads it; `merges` are those of the native encoder. */
+  readonly json: (merges: Uint32Array) => TokenizerJson;
+}
+
+export function openEncoding(name: string): OpenedEncoding {
   const encoding = ENCODINGS[name];
   assert(encoding !== undefined, `no encoding ${name}`);
-  return { json: jsonOf(encoding), config: CONFIG };
+  const ranks = unpack(Bun.zstdDecompressSync(readFileSync(encoding.file)));
+  const parts = partsOf(encoding);
+  const pattern = wordPatternOf(parts.pre_tokenizer);
+  assert(pattern !== undefined, `an unknown pattern of ${name}`);
+  const { table, kinds } = ofRanks(ranks, parts.added_tokens);
+  const added = Uint32Array.from(parts.added_tokens.flatMap(({ id }) => [id, 1]));
+  const { starts, bytes } = table;
+  return {
+    table,
+    parts,
+    vocabulary: { pattern, wholeWords: true, merges: "ranks", added, kinds, starts, bytes },
+    json: (merges) => ({ ...parts, model: modelOf(ranks, merges) }),
+  };
 }

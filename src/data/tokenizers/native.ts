@@ -1,0 +1,178 @@
+/**
+ * @file Byte-level BPE through the native encoder, for every vocabulary that it can do exactly; what stands in the way of the others
+ * is said, and they go through the reference.
+ */
+import { availableParallelism } from "node:os";
+import { type BpeVocabulary, NativeError, NativeTokenizer } from "../../runtime/index.ts";
+import type { Tokens } from "../tokenizer.ts";
+import { type Encoder, tokensOf } from "./encoder.ts";
+import { composed } from "./normalize.ts";
+import { wordPatternOf } from "./patterns.ts";
+import type { TokenTable } from "./token_table.ts";
+import {
+  type AddedToken,
+  type BpeModel,
+  isComponent,
+  type TokenizerJson,
+} from "./tokenizer_json.ts";
+
+export class Native implements Encoder {
+  readonly kind = "native";
+  readonly native: NativeTokenizer;
+  readonly vocabulary: BpeVocabulary;
+  readonly composes: boolean;
+  private readonly added: readonly AddedToken[];
+  private readonly vocabSize: number;
+
+  constructor(vocabulary: BpeVocabulary, added: readonly AddedToken[], compose: boolean) {
+    this.native = new NativeTokenizer(vocabulary);
+    this.vocabulary = vocabulary;
+    this.vocabSize = vocabulary.kinds.length;
+    this.added = added;
+    this.composes = compose;
+  }
+
+  encode(text: string | Uint8Array, parseSpecial: boolean): Tokens {
+    const ids = this.composes
+      ? this.encodeComposed(text, parseSpecial)
+      : this.ids(text, parseSpecial);
+    return this.vocabSize <= 1 << 8 ? Uint8Array.from(ids) : ids;
+  }
+
+  private ids(text: string | Uint8Array, parseSpecial: boolean): Uint16Array | Uint32Array {
+    return this.native.encode(text, parseSpecial ? "all" : "plain", availableParallelism());
+  }
+
+  private encodeComposed(text: string | Uint8Array, parseSpecial: boolean): Tokens {
+    const whole = composed(text);
+    if (typeof whole !== "string" || whole === text || this.added.length === 0)
+      return this.ids(whole, parseSpecial);
+    // Added tokens are found in the text as it came, and only what stands between them is composed.
+    const raw =
+      typeof text === "string" ? text : new TextDecoder("utf-8", { ignoreBOM: true }).decode(text);
+    const ids: number[] = [];
+    let from = 0;
+    const words = (to: number): void => {
+      const part = raw.slice(from, to).normalize("NFC");
+      for (const id of this.native.encode(part, "none", 1)) ids.push(id);
+    };
+    for (const match of raw.matchAll(this.matcher())) {
+      const token = this.added.find(({ content }) => content === match[0]);
+      if (token === undefined || (token.special && !parseSpecial)) continue;
+      words(match.index);
+      ids.push(token.id);
+      from = match.index + match[0].length;
+    }
+    words(raw.length);
+    return tokensOf(ids, this.vocabSize);
+  }
+
+  private matcher(): RegExp {
+    const longestFirst = this.added
+      .map(({ content }) => content)
+      .toSorted((a, b) => b.length - a.length);
+    return new RegExp(longestFirst.map((each) => RegExp.escape(each)).join("|"), "gu");
+  }
+}
+
+const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || value === false || value === "";
+
+/** Undefined: nothing is normalized, or only composed. */
+function normalizerProblem(component: TokenizerJson["normalizer"]): string | undefined {
+  if (component === null || component.type === "NFC") return undefined;
+  const parts = component.type === "Sequence" ? component.normalizers : undefined;
+  if (Array.isArray(parts) && parts.every((part) => isComponent(part) && part.type === "NFC"))
+    return undefined;
+  return `a normalizer of type ${component.type}`;
+}
+
+const composes = ({ normalizer }: Pick<TokenizerJson, "normalizer">): boolean =>
+  normalizer !== null &&
+  (normalizer.type === "NFC" ||
+    (Array.isArray(normalizer.normalizers) && normalizer.normalizers.length > 0));
+
+/** Matches of two lists that are looked for one after the other do not meet when no token of one begins inside one of the other. */
+function canOverlap(a: readonly AddedToken[], b: readonly AddedToken[]): boolean {
+  const firsts = (tokens: readonly AddedToken[]) =>
+    new Set(tokens.map(({ content }) => content[0]));
+  const meets = (starts: ReadonlySet<string | undefined>, tokens: readonly AddedToken[]): boolean =>
+    tokens.some(({ content }) => Array.from(content).some((char) => starts.has(char)));
+  return meets(firsts(a), b) || meets(firsts(b), a);
+}
+
+function addedProblem(json: TokenizerJson): string | undefined {
+  const { added_tokens: added } = json;
+  const odd = added.find((each) => each.single_word || each.lstrip || each.rstrip);
+  if (odd !== undefined) return `added token ${odd.content} takes the space around it`;
+  const normalized = added.filter((each) => each.normalized);
+  const others = added.filter((each) => !each.normalized);
+  if (normalized.length > 0 && composes(json)) return "added tokens that are normalized";
+  if (normalized.length > 0 && others.length > 0 && canOverlap(normalized, others))
+    return "added tokens of which some are normalized";
+  return undefined;
+}
+
+/** Why this tokenizer cannot be encoded natively; undefined: it can, unless its merges are odd. */
+function problemOf(json: TokenizerJson, model: BpeModel): string | undefined {
+  for (const key of ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"])
+    if (!isNothing(model[key])) return `a model with ${key}`;
+  return normalizerProblem(json.normalizer) ?? addedProblem(json);
+}
+
+/** Left and right token of each merge; a string when they are not all there. */
+function mergesOf(model: BpeModel): Uint32Array | string {
+  const { vocab, merges } = model;
+  const pairs = new Uint32Array(2 * merges.length);
+  let at = 0;
+  for (const merge of merges) {
+    const space = typeof merge === "string" ? merge.indexOf(" ") : 0;
+    const left = typeof merge === "string" ? merge.slice(0, space) : merge[0];
+    const right = typeof merge === "string" ? merge.slice(space + 1) : merge[1];
+    const [a, b] = [vocab[left], vocab[right]];
+    if (a === undefined || b === undefined) return `merge ${at / 2} of tokens that are not there`;
+    pairs[at++] = a;
+    pairs[at++] = b;
+  }
+  return pairs;
+}
+
+/** The native encoder, or why there is none for this tokenizer. */
+export function nativeEncoder(
+  json: TokenizerJson,
+  model: BpeModel,
+  table: TokenTable,
+  kinds: Uint8Array,
+): Native | string {
+  const pattern = wordPatternOf(json.pre_tokenizer);
+  if (pattern === undefined) return "a pre-tokenizer that is not among the known patterns";
+  const problem = problemOf(json, model);
+  if (problem !== undefined) return problem;
+  const merges = mergesOf(model);
+  if (typeof merges === "string") return merges;
+  const added = json.added_tokens.flatMap(({ id, special }) => [id, special ? 1 : 0]);
+  return nativeOf(
+    {
+      pattern,
+      wholeWords: model.ignore_merges === true,
+      merges,
+      added: Uint32Array.from(added),
+      kinds,
+      starts: table.starts,
+      bytes: table.bytes,
+    },
+    json,
+  );
+}
+
+export function nativeOf(
+  vocabulary: BpeVocabulary,
+  json: Omit<TokenizerJson, "model">,
+): Native | string {
+  try {
+    return new Native(vocabulary, json.added_tokens, composes(json));
+  } catch (error) {
+    if (error instanceof NativeError && error.status === "unsupported") return error.message;
+    throw error;
+  }
+}
