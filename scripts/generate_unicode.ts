@@ -1,7 +1,7 @@
 /**
  * @file Writes zig/tokenizer/classes.bin: the class of every code point that patterns of byte-pair encoders tell apart, in two
  * stages (a block number for each 256 code points, then the blocks). Unicode 16.0, as the regular expressions of Hugging Face's
- * tokenizers 0.23 and of tiktoken 0.14 have it (scripts/fixtures/tokenizers.py compares). `bun scripts/generate_unicode.ts`
+ * tokenizers 0.23 and of tiktoken 0.14 have it (scripts/fixtures/tokenizer_ids.py compares). `bun scripts/generate_unicode.ts`
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,12 +1,13 @@
 //! A byte-pair vocabulary made ready: its merges, numbered in order with the bytes first, and its tokens by their bytes.
 //!
-//! A token is reached by one merge only. Whatever stands around it, what happens inside of its bytes until they are two parts
-//! is what happens when they stand alone: merges across its ends would have broken it. So of several merges with one result
-//! (lists made from ranks name every split) the one that the token's own bytes come to is kept, the others never happen, and for
-//! ranks it is found the same way. This needs merges whose parts were made before; other lists are refused.
+//! A token is reached by one merge only. Whatever stands around it, as long as no merge crosses its ends, what happens between them
+//! is what happens when its bytes stand alone: the earliest merge of all is also the earliest of these. So of several merges with
+//! one result (lists made from ranks name every split) the last of those that the token's own bytes go through is kept (alone.zig),
+//! the others never happen, and ranks say the same without a list.
 const std = @import("std");
 const failure = @import("../failure.zig");
 const spec_file = @import("spec.zig");
+const alone = @import("alone.zig");
 const scan = @import("scan.zig");
 const Added = @import("added.zig").Added;
 const Merger = @import("merge.zig").Merger;
@@ -86,29 +87,22 @@ const Builder = struct {
     merger: Merger,
     /// Number of each token: bytes and what merges make; none otherwise.
     numbers: []u32,
-    /// Tokens that a merge asked for before they were made.
-    missed: []bool,
 
     fn init(allocator: std.mem.Allocator, spec: *const Spec, model: *Model) !Builder {
         const numbers = try allocator.alloc(u32, spec.count());
-        errdefer allocator.free(numbers);
         @memset(numbers, none);
-        const missed = try allocator.alloc(bool, spec.count());
-        @memset(missed, false);
         return .{
             .allocator = allocator,
             .spec = spec,
             .model = model,
             .merger = .{},
             .numbers = numbers,
-            .missed = missed,
         };
     }
 
     fn deinit(b: *Builder) void {
         b.merger.deinit(b.allocator);
         b.allocator.free(b.numbers);
-        b.allocator.free(b.missed);
     }
 
     fn run(b: *Builder) Error!void {
@@ -133,49 +127,43 @@ const Builder = struct {
             try b.model.added.put(b.allocator, spec.bytes_of(each[0]), each[0], each[1] == 1);
     }
 
+    /// Merges below a token's rank bring its bytes to two parts: with merges above it, they would come to others no earlier.
     fn add_ranks(b: *Builder) Error!void {
         for (0..b.spec.count()) |i| {
             const token: u32 = @intCast(i);
             if (b.spec.kinds[i] != .model or b.numbers[i] != none) continue;
-            const parts = try b.parts_of(token);
-            if (parts.len == 2) try b.add(parts[0], parts[1], token);
+            const word = b.spec.bytes_of(token);
+            const parts = try b.merger.merge(b.allocator, &b.model.pairs, word);
+            if (parts.len != 2)
+                return failure.raise(error.Unsupported, "nothing merges into token {d}", .{token});
+            try b.number(token);
+            b.join(parts[0], parts[1], b.numbers[token]);
         }
     }
 
     fn add_merges(b: *Builder) Error!void {
-        var joined: std.ArrayList(u8) = .empty;
-        defer joined.deinit(b.allocator);
-        for (b.spec.merges, 0..) |merge, i| {
-            joined.clearRetainingCapacity();
-            for (merge) |part| try joined.appendSlice(b.allocator, b.spec.bytes_of(part));
-            const token = b.model.words.get(joined.items);
-            if (token == none)
-                return failure.raise(error.InvalidArgument, "merge {d} makes no token", .{i});
-            var made = true;
-            for (merge) |part| if (b.numbers[part] == none) {
-                b.missed[part] = true;
-                made = false;
-            };
-            if (!made or b.numbers[token] != none) continue;
-            const parts = try b.parts_of(token);
-            if (parts.len != 2 or parts[0] != b.numbers[merge[0]] or parts[1] != b.numbers[merge[1]]) continue;
-            if (b.missed[token])
-                return failure.raise(error.Unsupported, "token {d} is merged before it is made", .{token});
-            try b.add(parts[0], parts[1], token);
+        var lasts: std.ArrayList(alone.Last) = .empty;
+        defer lasts.deinit(b.allocator);
+        try alone.find(b.allocator, b.spec, &b.model.words, &lasts);
+        std.mem.sort(alone.Last, lasts.items, {}, alone.Last.before);
+        for (lasts.items) |last| try b.number(last.token);
+        // What stands for a part when it is alone is what stands for it inside of a token: it has a number.
+        for (lasts.items) |last| {
+            const merge = b.spec.merges[last.merge];
+            b.join(b.numbers[merge[0]], b.numbers[merge[1]], b.numbers[last.token]);
         }
     }
 
-    fn parts_of(b: *Builder, token: u32) Error![]const u32 {
-        return b.merger.merge(b.allocator, &b.model.pairs, b.spec.bytes_of(token));
+    fn number(b: *Builder, token: u32) Error!void {
+        b.numbers[token] = @intCast(b.model.tokens.items.len);
+        try b.model.tokens.append(b.allocator, token);
+        try b.model.parts.append(b.allocator, undefined);
     }
 
-    fn add(b: *Builder, left: u32, right: u32, token: u32) Error!void {
-        const model = b.model;
-        const number: u32 = @intCast(model.tokens.items.len);
-        try model.tokens.append(b.allocator, token);
-        try model.parts.append(b.allocator, .{ model.tokens.items[left], model.tokens.items[right] });
-        model.pairs.put(left, right, number);
-        b.numbers[token] = number;
+    fn join(b: *Builder, left: u32, right: u32, result: u32) void {
+        const tokens = b.model.tokens.items;
+        b.model.parts.items[result - 256] = .{ tokens[left], tokens[right] };
+        b.model.pairs.put(left, right, result);
     }
 
     /// Words that merges do not make are not tokens of a text: the table by bytes keeps the others only.

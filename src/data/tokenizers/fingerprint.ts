@@ -28,7 +28,11 @@ export function fingerprintOfNative(
 ): string {
   const { pattern, starts, bytes, kinds } = vocabulary;
   // Looking up whole words changes something only if some token is not what its bytes merge into.
-  const modelTokens = kinds.reduce((count, kind) => count + (kind === KIND.model ? 1 : 0), 0);
+  const addedIds = new Set(more.added.map(({ id }) => id));
+  const modelTokens = kinds.reduce(
+    (count, kind, id) => count + (kind === KIND.model && !addedIds.has(id) ? 1 : 0),
+    0,
+  );
   const unreached = vocabulary.wholeWords && modelTokens > merges.length / 2 + 256;
   const added = more.added
     .map(({ id, content, special }) => ({ id, content, special }))

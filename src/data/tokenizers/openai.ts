@@ -60,7 +60,11 @@ function unpack(packed: Uint8Array): TokenTable {
   return TokenTable.of(tokens, tokens.length);
 }
 
-function modelOf(table: TokenTable, pairs: Uint32Array): BpeModel {
+function modelOf(
+  table: TokenTable,
+  pairs: Uint32Array,
+  special: Readonly<Record<string, number>>,
+): BpeModel {
   const tokens = Array.from({ length: table.size }, (_, id) => charsOfBytes(table.bytesOf(id)));
   const merges = Array.from({ length: pairs.length / 2 }, (_, i): readonly [string, string] => [
     tokens[pairs[2 * i] ?? 0] ?? "",
@@ -76,7 +80,8 @@ function modelOf(table: TokenTable, pairs: Uint32Array): BpeModel {
     byte_fallback: false,
     // tiktoken looks a whole word up before it merges.
     ignore_merges: true,
-    vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+    // Special tokens too: Hugging Face numbers added tokens that the vocabulary does not know itself, without gaps.
+    vocab: { ...Object.fromEntries(tokens.map((token, id) => [token, id])), ...special },
     merges,
   };
 }
@@ -141,6 +146,6 @@ export function openEncoding(name: string): OpenedEncoding {
     table,
     parts,
     vocabulary: { pattern, wholeWords: true, merges: "ranks", added, kinds, starts, bytes },
-    json: (merges) => ({ ...parts, model: modelOf(ranks, merges) }),
+    json: (merges) => ({ ...parts, model: modelOf(ranks, merges, encoding.special) }),
   };
 }

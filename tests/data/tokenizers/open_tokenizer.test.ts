@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CLASSES_PATH, classTable } from "../../../scripts/generate_unicode.ts";
 import { PACKED, packedPath, ranksOf } from "../../../scripts/pack_vocabularies.ts";
 import { openTokenizer } from "../../../src/data/tokenizers/open_tokenizer.ts";
 
@@ -69,4 +70,8 @@ test("what is no tokenizer", async () => {
   await expect(openTokenizer(broken)).rejects.toThrow("is not JSON");
   writeFileSync(broken, "{}");
   await expect(openTokenizer(broken)).rejects.toThrow('no "model" with a type');
+});
+
+test("the classes of characters are those of the Unicode package", async () => {
+  expect(Buffer.compare(readFileSync(CLASSES_PATH), await classTable())).toBe(0);
 });
