@@ -273,7 +273,8 @@ export fn theseus_tokenizer_encode(
 export fn theseus_tokenizer_merges(tokenizer: i64, out: ?[*]u8, capacity: i64) i64 {
     enter();
     defer leave();
-    const found = handles.get(tokenizers.Tokenizer, .tokenizer, tokenizer) catch |e| return minus(e);
+    const Tokenizer = tokenizers.Tokenizer;
+    const found = handles.get(Tokenizer, .tokenizer, tokenizer) catch |e| return minus(e);
     return tokenizers.merges(found, room_of(out, capacity));
 }
 

@@ -14,6 +14,8 @@ const Node = struct {
 /// Which of them are found in a text.
 pub const Look = enum(u8) { none = 0, plain = 1, all = 2 };
 
+const Found = struct { node: u32, end: usize };
+
 pub const Match = struct { token: u32, start: usize, end: usize };
 
 pub const Added = struct {
@@ -29,7 +31,13 @@ pub const Added = struct {
         added.nodes.deinit(allocator);
     }
 
-    pub fn put(added: *Added, allocator: std.mem.Allocator, content: []const u8, token: u32, special: bool) !void {
+    pub fn put(
+        added: *Added,
+        allocator: std.mem.Allocator,
+        content: []const u8,
+        token: u32,
+        special: bool,
+    ) !void {
         std.debug.assert(content.len > 0);
         if (!special) added.any_plain = true;
         if (added.nodes.items.len == 0) added.first = content[0] else if (added.first) |first| {
@@ -51,7 +59,8 @@ pub const Added = struct {
         if (look == .plain and !added.any_plain) return null;
         var at = from;
         while (at < text.len) {
-            if (added.first) |first| at = std.mem.indexOfScalarPos(u8, text, at, first) orelse return null;
+            if (added.first) |first|
+                at = std.mem.indexOfScalarPos(u8, text, at, first) orelse return null;
             const found = added.longest_at(text, at) orelse {
                 at += 1;
                 continue;
@@ -64,7 +73,7 @@ pub const Added = struct {
         return null;
     }
 
-    fn longest_at(added: *const Added, text: []const u8, start: usize) ?struct { node: u32, end: usize } {
+    fn longest_at(added: *const Added, text: []const u8, start: usize) ?Found {
         var node_at = added.roots[text[start]];
         var longest: u32 = none;
         var end = start;
@@ -83,7 +92,8 @@ pub const Added = struct {
 
     fn child_of(added: *const Added, parent: *const Node, byte: u8) u32 {
         var at = parent.first_child;
-        while (at != none and added.nodes.items[at].byte != byte) at = added.nodes.items[at].next_sibling;
+        const nodes = added.nodes.items;
+        while (at != none and nodes[at].byte != byte) at = nodes[at].next_sibling;
         return at;
     }
 
@@ -102,6 +112,10 @@ pub const Added = struct {
     }
 };
 
+fn expect_match(expected: Match, found: ?Match) !void {
+    try std.testing.expectEqual(expected, found orelse return error.NothingFound);
+}
+
 test "leftmost, then longest; special ones are stepped over" {
     const allocator = std.testing.allocator;
     var added: Added = .{};
@@ -110,9 +124,9 @@ test "leftmost, then longest; special ones are stepped over" {
     try added.put(allocator, "<a><b>", 2, false);
     try added.put(allocator, "<b>", 3, false);
     const text = "x<a><b><a>y<b<b>";
-    try std.testing.expectEqual(Match{ .token = 2, .start = 1, .end = 7 }, added.next(text, 0, .all).?);
-    try std.testing.expectEqual(Match{ .token = 1, .start = 7, .end = 10 }, added.next(text, 7, .all).?);
-    try std.testing.expectEqual(Match{ .token = 3, .start = 13, .end = 16 }, added.next(text, 7, .plain).?);
+    try expect_match(.{ .token = 2, .start = 1, .end = 7 }, added.next(text, 0, .all));
+    try expect_match(.{ .token = 1, .start = 7, .end = 10 }, added.next(text, 7, .all));
+    try expect_match(.{ .token = 3, .start = 13, .end = 16 }, added.next(text, 7, .plain));
     try std.testing.expectEqual(null, added.next("<a><", 0, .plain));
     try std.testing.expectEqual(null, added.next(text, 14, .all));
 }

@@ -24,7 +24,12 @@ const Merges = std.AutoHashMapUnmanaged([2]u32, Merge);
 /// Longer tokens take too long this way (the square of their bytes), and none are in use.
 const bytes_max = 4096;
 
-pub fn find(allocator: std.mem.Allocator, spec: *const Spec, words: *const Words, lasts: *std.ArrayList(Last)) Error!void {
+pub fn find(
+    allocator: std.mem.Allocator,
+    spec: *const Spec,
+    words: *const Words,
+    lasts: *std.ArrayList(Last),
+) Error!void {
     var merges: Merges = .empty;
     defer merges.deinit(allocator);
     try read_merges(allocator, spec, words, &merges);
@@ -49,7 +54,12 @@ pub fn find(allocator: std.mem.Allocator, spec: *const Spec, words: *const Words
 }
 
 /// Of a pair that is listed twice the later merge counts, as in Hugging Face's tokenizers.
-fn read_merges(allocator: std.mem.Allocator, spec: *const Spec, words: *const Words, merges: *Merges) Error!void {
+fn read_merges(
+    allocator: std.mem.Allocator,
+    spec: *const Spec,
+    words: *const Words,
+    merges: *Merges,
+) Error!void {
     try merges.ensureTotalCapacity(allocator, @intCast(spec.merges.len));
     var joined: std.ArrayList(u8) = .empty;
     defer joined.deinit(allocator);

@@ -61,7 +61,8 @@ pub const Contexts = struct {
     }
 
     pub fn deinit(contexts: *Contexts, allocator: std.mem.Allocator) void {
-        for (&contexts.idle) |*slot| if (slot.swap(null, .acquire)) |context| context.destroy(allocator);
+        for (&contexts.idle) |*slot|
+            if (slot.swap(null, .acquire)) |context| context.destroy(allocator);
     }
 };
 
@@ -94,7 +95,13 @@ pub fn Encoding(comptime Token: type) type {
             }
         }
 
-        fn words_of(self: *Self, comptime family: scan.Family, span: []const u8, from: usize, to: usize) Error!void {
+        fn words_of(
+            self: *Self,
+            comptime family: scan.Family,
+            span: []const u8,
+            from: usize,
+            to: usize,
+        ) Error!void {
             const pattern = self.model.pattern;
             var at = from;
             while (at < to) {
@@ -137,7 +144,7 @@ pub fn Encoding(comptime Token: type) type {
             const whole = self.model.words.get(bytes);
             if (whole != words_file.none) return self.append(whole);
             const merged = self.context.merger.merge(self.allocator, &self.model.pairs, bytes) catch
-                return failure.raise(error.OutOfMemory, "no memory for a word of {d} bytes", .{bytes.len});
+                return failure.raise(error.OutOfMemory, "no memory for {d} bytes", .{bytes.len});
             for (merged) |number| self.append(self.model.tokens.items[number]);
         }
 

@@ -28,7 +28,12 @@ pub const Merger = struct {
     }
 
     /// The word's tokens, in memory that lasts until the next call. Only merges into tokens below `limit` are done.
-    pub fn merge(m: *Merger, allocator: std.mem.Allocator, pairs: *const Pairs, word: []const u8) ![]const u32 {
+    pub fn merge(
+        m: *Merger,
+        allocator: std.mem.Allocator,
+        pairs: *const Pairs,
+        word: []const u8,
+    ) ![]const u32 {
         std.debug.assert(word.len > 0);
         if (word.len <= short_max) return m.merge_short(pairs, word);
         return m.merge_long(allocator, pairs, word);
@@ -40,7 +45,7 @@ pub const Merger = struct {
         const results = &m.results;
         var count = word.len;
         for (word, 0..) |byte, i| ids[i] = byte;
-        for (0..count - 1) |i| results[i] = pairs.of_bytes[@as(usize, word[i]) << 8 | word[i + 1]];
+        for (0..count - 1) |i| results[i] = of_bytes(pairs, word[i], word[i + 1]);
         for (count - 1..count - 1 + lanes) |i| results[i] = none;
         while (true) {
             const smallest = smallest_of(results, count);
@@ -70,7 +75,12 @@ pub const Merger = struct {
         return @reduce(.Min, row);
     }
 
-    fn merge_long(m: *Merger, allocator: std.mem.Allocator, pairs: *const Pairs, word: []const u8) ![]const u32 {
+    fn merge_long(
+        m: *Merger,
+        allocator: std.mem.Allocator,
+        pairs: *const Pairs,
+        word: []const u8,
+    ) ![]const u32 {
         if (word.len >= absent) return error.OutOfMemory;
         const count: u32 = @intCast(word.len);
         try m.nodes.resize(allocator, count);
@@ -80,11 +90,13 @@ pub const Merger = struct {
         const nodes = m.nodes.items;
         for (nodes, word, 0..) |*node, byte, i| node.* = .{
             .id = byte,
-            .result = if (i + 1 < count) pairs.of_bytes[@as(usize, byte) << 8 | word[i + 1]] else none,
+            .result = if (i + 1 < count) of_bytes(pairs, byte, word[i + 1]) else none,
             .before = if (i == 0) absent else @intCast(i - 1),
             .after = if (i + 1 < count) @intCast(i + 1) else absent,
         };
-        for (nodes, 0..) |node, i| if (node.result != none) push(&m.heap, entry(node.result, @intCast(i)));
+        for (nodes, 0..) |node, i| {
+            if (node.result != none) push(&m.heap, entry(node.result, @intCast(i)));
+        }
         while (m.heap.items.len > 0) {
             const top = pop(&m.heap);
             const at: u32 = @truncate(top);
@@ -118,6 +130,10 @@ pub const Merger = struct {
         if (node.result != none) push(&m.heap, entry(node.result, at));
     }
 };
+
+inline fn of_bytes(pairs: *const Pairs, left: u8, right: u8) u32 {
+    return pairs.of_bytes[@as(usize, left) << 8 | right];
+}
 
 const absent = std.math.maxInt(u32);
 
@@ -180,6 +196,11 @@ fn merge_plain(pairs: *const Pairs, ids: *std.ArrayList(u32)) void {
     }
 }
 
+fn any_part(random: std.Random, next: u32) u32 {
+    if (random.boolean()) return 'a' + random.uintLessThan(u32, 3);
+    return random.intRangeLessThan(u32, 255, next);
+}
+
 test "short and long words merge as the definition says" {
     const allocator = std.testing.allocator;
     var prng: std.Random.DefaultPrng = .init(7);
@@ -192,12 +213,15 @@ test "short and long words merge as the definition says" {
         // Merges of a few letters and of each other, so that they compete.
         var next: u32 = 256;
         while (next < 256 + 60) : (next += 1) {
-            const left = if (random.boolean()) 'a' + random.uintLessThan(u32, 3) else random.intRangeLessThan(u32, 255, next);
-            const right = if (random.boolean()) 'a' + random.uintLessThan(u32, 3) else random.intRangeLessThan(u32, 255, next);
+            const left = any_part(random, next);
+            const right = any_part(random, next);
             if (pairs.get(left, right) == none) pairs.put(left, right, next);
         }
         var word: [700]u8 = undefined;
-        const len = if (round % 2 == 0) random.intRangeAtMost(usize, 1, short_max) else random.intRangeAtMost(usize, short_max + 1, 700);
+        const len = if (round % 2 == 0)
+            random.intRangeAtMost(usize, 1, short_max)
+        else
+            random.intRangeAtMost(usize, short_max + 1, 700);
         for (word[0..len]) |*byte| byte.* = 'a' + random.uintLessThan(u8, 3);
         var expected: std.ArrayList(u32) = .empty;
         defer expected.deinit(allocator);

@@ -96,12 +96,22 @@ const Plan = struct {
         const whole = text[start..end];
         var from: usize = 0;
         while (cut(whole, from)) |to| : (from = to) {
-            const part: Segment = .{ .start = start, .end = end, .from = from, .to = to, .token = none };
-            try plan.segments.append(plan.allocator, part);
+            try plan.segments.append(plan.allocator, .{
+                .start = start,
+                .end = end,
+                .from = from,
+                .to = to,
+                .token = none,
+            });
             try plan.close_group(start + to, group_bytes);
         }
-        const rest: Segment = .{ .start = start, .end = end, .from = from, .to = whole.len, .token = token };
-        try plan.segments.append(plan.allocator, rest);
+        try plan.segments.append(plan.allocator, .{
+            .start = start,
+            .end = end,
+            .from = from,
+            .to = whole.len,
+            .token = token,
+        });
     }
 
     /// Ends the group at this byte of the text if it has enough.
@@ -122,7 +132,8 @@ const Plan = struct {
 fn cut(text: []const u8, from: usize) ?usize {
     if (text.len - from < 2 * group_bytes) return null;
     const start = from + group_bytes;
-    for (start..@min(text.len, start + search_bytes)) |at| if (scan.is_boundary(text, at)) return at;
+    for (start..@min(text.len, start + search_bytes)) |at|
+        if (scan.is_boundary(text, at)) return at;
     return null;
 }
 

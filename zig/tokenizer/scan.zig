@@ -46,7 +46,12 @@ inline fn is(text: []const u8, at: usize, set: Set) bool {
 }
 
 /// Where the word that starts at `at` ends; `text` reaches to where the pattern sees the end.
-pub inline fn word_end(comptime family: Family, pattern: Pattern, text: []const u8, at: usize) usize {
+pub inline fn word_end(
+    comptime family: Family,
+    pattern: Pattern,
+    text: []const u8,
+    at: usize,
+) usize {
     std.debug.assert(at < text.len);
     return switch (family) {
         .gpt2 => gpt2_end(text, at),
@@ -218,21 +223,24 @@ fn expect_words(comptime family: Family, pattern: Pattern, expected: []const []c
 
 test "words of gpt2" {
     const p: Pattern = .{ .family = .gpt2, .digits = 0, .end_first = false };
-    try expect_words(.gpt2, p, &.{ "I", "'m", " here", "  ", " x", "1234", " '", "S", "?!", "\n", "\n", "a", " ", "\t", "b", " \n " });
+    try expect_words(.gpt2, p, &.{ "I", "'m", " here", "  ", " x", "1234" });
+    try expect_words(.gpt2, p, &.{ " '", "S", "?!", "\n", "\n", "a", " ", "\t", "b", " \n " });
     try expect_words(.gpt2, p, &.{ "'re", "'", "RE中文", "。", " 中", "\u{301}" });
     try expect_words(.gpt2, p, &.{ "\xff\xfe", " \xe4\xb8", "a" });
 }
 
 test "words of gpt4" {
     const p: Pattern = .{ .family = .gpt4, .digits = 3, .end_first = false };
-    try expect_words(.gpt4, p, &.{ "I", "'M", "\there", " ", " ", "123", "4", "(x", " ..\n\n", "  \n", "  ", " y", "'ſ", "\n", "  " });
+    try expect_words(.gpt4, p, &.{ "I", "'M", "\there", " ", " ", "123", "4" });
+    try expect_words(.gpt4, p, &.{ "(x", " ..\n\n", "  \n", "  ", " y", "'ſ", "\n", "  " });
     const q: Pattern = .{ .family = .gpt4, .digits = 1, .end_first = true };
     try expect_words(.gpt4, q, &.{ "1", "2", "\n  " });
 }
 
 test "words of gpt4o" {
     const p: Pattern = .{ .family = .gpt4o, .digits = 3, .end_first = false };
-    try expect_words(.gpt4o, p, &.{ "Hello", "World's", " ABC中Abc", "XYZ'LL", " ok", " //\n/", "a" });
+    try expect_words(.gpt4o, p, &.{ "Hello", "World's", " ABC中Abc" });
+    try expect_words(.gpt4o, p, &.{ "XYZ'LL", " ok", " //\n/", "a" });
     try expect_words(.gpt4o, p, &.{ " ABC中", "A", "1" });
     try expect_words(.gpt4o, p, &.{ "\u{301}", "A", "1" });
     try expect_words(.gpt4o, p, &.{ "\u{301}a\u{301}", "\n", " " });

@@ -119,8 +119,12 @@ fn check(spec: *const Spec) Error!void {
         }
         if (kind != .none and start == end) return bad("token {d} is empty", .{token});
     }
-    for (spec.merges) |merge| for (merge) |token| if (token >= tokens or spec.kinds[token] != .model)
-        return bad("a merge of token {d}, which is not there", .{token});
-    for (spec.added) |added| if (added[0] >= tokens or spec.kinds[added[0]] == .none or added[1] > 1)
-        return bad("added token {d} is not there", .{added[0]});
+    for (spec.merges) |merge| for (merge) |token| {
+        if (token >= tokens or spec.kinds[token] != .model)
+            return bad("a merge of token {d}, which is not there", .{token});
+    };
+    for (spec.added) |added| {
+        if (added[0] >= tokens or spec.kinds[added[0]] == .none or added[1] > 1)
+            return bad("added token {d} is not there", .{added[0]});
+    }
 }

@@ -89,7 +89,8 @@ fn encode_as(
     const to: [*]Token = @ptrCast(@alignCast(out.ptr));
     if (parallel.worth(text.len, threads)) {
         const contexts = &tokenizer.contexts;
-        return @intCast(try parallel.run(Token, allocator, model, contexts, text, look, to, threads));
+        const total = try parallel.run(Token, allocator, model, contexts, text, look, to, threads);
+        return @intCast(total);
     }
     const context = tokenizer.contexts.take(allocator) catch
         return failure.raise(error.OutOfMemory, "no memory to encode", .{});

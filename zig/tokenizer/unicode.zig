@@ -126,9 +126,10 @@ test "classes of characters" {
 
 test "bytes that are no character" {
     const cases = [_][]const u8{
-        "\x80",             "\xff",             "\xc0\x80",         "\xc1\xbf",      "\xc3",         "\xc3(",
-        "\xe0\x80\x80",     "\xed\xa0\x80",     "\xe2\x82",         "\xe2(\xa1",     "\xf0\x9f\x91", "\xf0\x80\x80\x80",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80", "\xf0\x9f\x91(",
+        "\x80",             "\xff",             "\xc0\x80",      "\xc1\xbf",
+        "\xc3",             "\xc3(",            "\xe0\x80\x80",  "\xed\xa0\x80",
+        "\xe2\x82",         "\xe2(\xa1",        "\xf0\x9f\x91",  "\xf0\x80\x80\x80",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf0\x9f\x91(", "\xf8\x88\x80\x80",
     };
     for (cases) |case| {
         const char = char_at(case, 0);

@@ -12,7 +12,8 @@ pub const Words = struct {
     longest: usize = 0,
 
     pub fn init(allocator: std.mem.Allocator, count: usize, bytes: []const u8) !Words {
-        const size = std.math.ceilPowerOfTwo(usize, @max(16, count * 2)) catch return error.OutOfMemory;
+        const wanted = @max(16, count * 2);
+        const size = std.math.ceilPowerOfTwo(usize, wanted) catch return error.OutOfMemory;
         const slots = try allocator.alloc(Slot, size);
         @memset(slots, .{ .hash = 0, .token = none, .start = 0, .len = 0 });
         return .{ .slots = slots, .bytes = bytes };
