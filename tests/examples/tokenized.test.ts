@@ -1,0 +1,40 @@
+/** @file From records to a trained model by two commands: what a tokenization job writes is what a run trains on. */
+import { afterAll, expect, test } from "bun:test";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readMetrics } from "../../src/train/metrics_reader.ts";
+import { records } from "../data/tokenize/jobs.ts";
+import { newRoot, PROGRAMS, run } from "./programs.ts";
+
+const root = newRoot();
+afterAll(() => rmSync(root, { recursive: true }));
+
+test("data/tokenize, then gpt/pretrain", async () => {
+  const [source] = PROGRAMS;
+  const theseus = async (...args: string[]) => run([...((await source?.command()) ?? []), ...args]);
+  const file = join(root, "records.jsonl");
+  writeFileSync(file, [...records(300)].join("\n"));
+  const tokenize = join(root, "tokenize.yaml");
+  const settings = "tokens: { tokenizer: gpt2, validation_fraction: 0.1 }";
+  writeFileSync(tokenize, `job: data/tokenize\nsource: { files: [${file}] }\n${settings}\n`);
+  expect(await theseus("run", "tokens", tokenize, root)).toMatchObject({ code: 0 });
+  const folder = join(root, "data/tokens");
+  const small = ["n_layer=1", "n_head=2", "n_embd=16", "block_size=32", "vocab_size=50304"];
+  const overrides = [
+    ...[`data.tokens=${folder}`, "data.verify=true", "data.document_mask=true"],
+    ...small.map((each) => `architecture.${each}`),
+    ...["steps=4", "per_device_batch_size=2"].map((each) => `training.${each}`),
+  ];
+  const config = join(root, "train.yaml");
+  writeFileSync(config, "job: gpt/pretrain\n");
+  const trained = await theseus("run", "trained", config, root, ...overrides);
+  expect([trained.code, trained.stderr.includes("error")]).toEqual([0, false]);
+  const directory = join(root, "runs/general/default/trained");
+  const last = readMetrics(join(directory, "metrics.jsonl")).at(-1);
+  expect(last?.val_loss).toBeCloseTo(Math.log(50304), 0);
+  const { tokenizer } = JSON.parse(readFileSync(join(folder, "index.json"), "utf8"));
+  const record = JSON.parse(readFileSync(join(directory, "data.json"), "utf8"));
+  expect(record.tokenizer).toBe(tokenizer.fingerprint);
+  const sampled = await theseus("sample", directory, "The people", "--tokens", "3");
+  expect(sampled.code).toBe(0);
+}, 60_000);
