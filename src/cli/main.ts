@@ -28,6 +28,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "parameters, FLOPs and exact memory, before running",
     load: () => import("./plan.ts"),
   },
+  tokenize: {
+    summary: "what a text, or conversations, become as tokens",
+    load: () => import("./tokenize.ts"),
+  },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
   script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },
   checkpoint: {

@@ -44,17 +44,15 @@ export function shown(value: unknown): string {
   return text.length <= 40 ? text : `${text.slice(0, 37)}..."`;
 }
 
-/** "data.jsonl:12: messages[1].role: expected ..., got ..." */
+/** "messages[1].role: expected ..., got ...", at the record's place. */
 export function recordError(
   place: ErrorPlace,
   field: string,
   message: string,
   hint?: string,
 ): DataError {
-  const line = place.line === undefined ? "" : `:${place.line}`;
-  const where = place.path === undefined ? "" : `${place.path}${line}: `;
-  return new DataError(`${where}${field === "" ? "" : `${field}: `}${message}`, {
+  return new DataError(field === "" ? message : `${field}: ${message}`, {
     ...(hint === undefined ? {} : { hint }),
-    place: { ...place, key: field },
+    place: field === "" ? place : { ...place, key: field },
   });
 }

@@ -22,7 +22,9 @@ const fault = (run: () => unknown): string => {
     run();
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    return error.hint === undefined ? error.message : `${error.message} [${error.hint}]`;
+    const { path, line } = error.place;
+    const said = `${path}:${line}  ${error.message}`;
+    return error.hint === undefined ? said : `${said} [${error.hint}]`;
   }
   return "no error";
 };

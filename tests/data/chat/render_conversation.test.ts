@@ -189,8 +189,9 @@ test("a conversation without a trained token is said to have none", () => {
   const place = { path: "chats.jsonl", line: 7 };
   const { mask } = renderConversation(talk("only a question"), fixtureTemplate("chatml"), gpt2);
   expect(() => requireTrainable(mask, place)).toThrow(
-    "chats.jsonl:7: expected a token to train on, got none (no assistant's turn is trained)",
+    "expected a token to train on, got none (no assistant's turn is trained)",
   );
+  expect(() => requireTrainable(mask, place)).toThrow(expect.objectContaining({ place }));
   const whole = renderConversation(talk("q", "a"), fixtureTemplate("chatml"), gpt2).mask;
   requireTrainable(whole, place);
   expect(() =>

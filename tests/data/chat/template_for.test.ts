@@ -31,7 +31,9 @@ function fault(run: () => unknown): string {
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const hint = error.hint === undefined ? "" : ` [${error.hint}]`;
-    return `${error.code}: ${error.message}${hint}`.replaceAll(folder, "FOLDER");
+    const { path, line = "" } = error.place;
+    const where = path === undefined ? "" : `${path}:${line}  `;
+    return `${error.code}: ${where}${error.message}${hint}`.replaceAll(folder, "FOLDER");
   }
   return "no error";
 }
