@@ -1,5 +1,6 @@
 /** @file Time per instruction of the programs of a step, gathered by opcode and module. */
 import type { Engine } from "../src/train/engine.ts";
+import type { ProgramName } from "../src/train/job_programs.ts";
 
 interface Row {
   ms: number;
@@ -10,7 +11,11 @@ interface Row {
 const folded = (scope: string): string => scope.replace(/\.\d+\./g, ".*.");
 
 /** Prints to stderr, in ms a step, what takes the time: by opcode, then by opcode and module. */
-export function printProfile(engine: Engine, steps: number): void {
+export function printProfile(
+  engine: Engine,
+  steps: number,
+  programs: readonly ProgramName[] = ["micro", "update"],
+): void {
   const byOpcode = new Map<string, Row>();
   const byModule = new Map<string, Row>();
   const add = (table: Map<string, Row>, key: string, ms: number): void => {
@@ -18,7 +23,7 @@ export function printProfile(engine: Engine, steps: number): void {
     table.set(key, { ms: row.ms + ms, count: row.count + 1 });
   };
   let total = 0;
-  for (const name of ["micro", "update"] as const) {
+  for (const name of programs) {
     const { program, nanoseconds } = engine.profile(name);
     program.instructions.forEach(({ opcode, scope, operands }, i) => {
       const ms = (nanoseconds[i] ?? 0) / 1e6 / steps;

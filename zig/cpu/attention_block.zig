@@ -221,7 +221,7 @@ pub fn pack_columns(
 }
 
 /// In log2(lanes) rounds, each swapping one bit of the row index with that bit of the column index.
-inline fn transpose(tile: *[lanes]F) void {
+pub inline fn transpose(tile: *[lanes]F) void {
     @setEvalBranchQuota(10000);
     comptime var bit = 1;
     inline while (bit < lanes) : (bit *= 2) {

@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const gemm_epilogue = @import("gemm_epilogue.zig");
+const gemm_few = @import("gemm_few.zig");
 const gemm_kernel = @import("gemm_kernel.zig");
 const gemm_pack = @import("gemm_pack.zig");
 const gemm_plan = @import("gemm_plan.zig");
@@ -24,11 +25,13 @@ const pack_rows = 64;
 /// Bytes of scratch that each thread needs for `run`.
 pub fn scratch_bytes(p: *const Problem) usize {
     if (p.m == 0 or p.n == 0) return 0;
+    if (gemm_few.suits(p)) return gemm_few.scratch_bytes(p);
     return Plan.of(p, 1).scratch_bytes();
 }
 
 pub fn run(t: *Thread, p: *const Problem) void {
     if (p.m == 0 or p.n == 0 or p.batch == 0) return;
+    if (gemm_few.suits(p)) return gemm_few.run(t, p);
     if (p.pairs()) return Driver(u32).run(t, p);
     return Driver(f32).run(t, p);
 }

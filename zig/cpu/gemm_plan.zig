@@ -28,6 +28,14 @@ pub const Side = struct {
         };
         return all.at(k, v);
     }
+
+    /// One element as f32, rounded to bf16 if asked.
+    pub fn value(s: *const Side, batch: usize, k: usize, v: usize, rounds: bool) f32 {
+        const data = s.source(batch, k, v).data;
+        if (s.dtype == .bf16) return simd.load_one(u16, @ptrCast(@alignCast(data)), 0);
+        const x = simd.load_one(f32, @ptrCast(@alignCast(data)), 0);
+        return if (rounds) simd.f32_from_bf16(simd.bf16_from_f32(x)) else x;
+    }
 };
 
 pub const Problem = struct {

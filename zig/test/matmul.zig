@@ -292,20 +292,64 @@ test "matmul: small workspaces hold the operand by chunks" {
     }
 }
 
+test "matmul: few rows, along the rows of B and along its columns" {
+    const epilogue = Flag.bias | Flag.activation | Flag.residual;
+    for ([_]Layout{ .plain, .transposed, .strided }) |layout| {
+        for ([_]abi.Dtype{ .f32, .bf16 }) |dtype| for ([_]bool{ false, true }) |rounds| {
+            for ([_][3]u32{ .{ 1, 70, 300 }, .{ 3, 15, 37 }, .{ 8, 64, 259 }, .{ 5, 1, 7 } }) |d| {
+                var c: Case = .{ .m = d[0], .n = d[1], .k = d[2], .b = layout, .bf16 = rounds };
+                c.b_dtype = dtype;
+                try check(c);
+                c.a = .transposed;
+                c.flags = epilogue;
+                try check(c);
+                c.a_dtype = .bf16;
+                c.flags = Flag.residual;
+                try check(c);
+            }
+        };
+    }
+    try check(.{ .batch = 3, .m = 4, .n = 40, .k = 50, .b = .transposed, .flags = Flag.residual });
+    try check(.{ .batch = 3, .m = 2, .n = 130, .k = 50, .bf16 = true });
+    // Too long an A to be converted.
+    try check(.{ .m = 8, .n = 17, .k = 9000, .bf16 = true });
+}
+
 test "matmul: an element does not depend on the rows beside it" {
+    for ([_]Layout{ .plain, .transposed }) |layout| for ([_]bool{ false, true }) |rounds| {
+        for ([_]u32{ 0, Flag.residual, Flag.bias | Flag.residual }) |flags| {
+            for ([_][2]u32{ .{ 70, 300 }, .{ 64, 400 }, .{ 133, 90 } }) |d| {
+                try check_rows(.{
+                    .m = 65,
+                    .n = d[0],
+                    .k = d[1],
+                    .b = layout,
+                    .bf16 = rounds,
+                    .flags = flags,
+                    .workspace_bytes = 1 << 17,
+                });
+            }
+        }
+    };
+}
+
+/// The first rows of a tall product are those of a low one, to the bit.
+fn check_rows(tall: Case) !void {
     var arena_state = std.heap.ArenaAllocator.init(std.heap.page_allocator);
     defer arena_state.deinit();
     const arena = arena_state.allocator();
-    const tall: Case = .{ .m = 65, .n = 70, .k = 300, .workspace_bytes = 1 << 17 };
-    var low = tall;
-    low.m = 3;
     const data = try Data.init(arena, tall);
-    var few = data;
-    few.a.dims[1] = 3;
     const whole = try run(arena, tall, &data, 2, false);
-    const part = try run(arena, low, &few, 1, false);
-    const bytes = 3 * 70 * 4;
-    try std.testing.expectEqualSlices(u8, whole.out.bytes[0..bytes], part.out.bytes[0..bytes]);
+    for ([_]u32{ 1, 3, 8, 9 }) |m| {
+        var low = tall;
+        low.m = m;
+        var few = data;
+        few.a.dims[1] = m;
+        few.residual.dims[1] = m;
+        const part = try run(arena, low, &few, 1, false);
+        const bytes = m * tall.n * 4;
+        try std.testing.expectEqualSlices(u8, whole.out.bytes[0..bytes], part.out.bytes[0..bytes]);
+    }
 }
 
 test "matmul: an empty sum is zero and bad operands are named" {
