@@ -222,7 +222,8 @@ fn Few(comptime m: usize, comptime Stored: type, comptime rounds: bool) type {
                     inline for (0..width) |v| {
                         const at = from + v * lanes;
                         @prefetch(at + group * s.b_stride, .{ .locality = 2 });
-                        const x = if (n == lanes) simd.load(Stored, at) else rows.load_part(Stored, at, n, 0);
+                        const whole = n == lanes;
+                        const x = if (whole) simd.load(Stored, at) else part_of(at, n);
                         const b = if (rounds) block_file.round_bf16(x) else x;
                         inline for (0..m) |i| {
                             const left: F = @splat(a[i * s.a_stride]);
@@ -237,6 +238,10 @@ fn Few(comptime m: usize, comptime Stored: type, comptime rounds: bool) type {
                 };
             }
         };
+
+        inline fn part_of(at: [*]const Stored, n: usize) F {
+            return rows.load_part(Stored, at, n, 0);
+        }
 
         // --- Columns of B are dense --------------------------------------------------------------
 
