@@ -30,7 +30,7 @@ export default command({
     model: {
       type: "positional",
       required: true,
-      description: "RUN, RUN@best, RUN@step-000123, or an exported folder",
+      description: "RUN, RUN@best, RUN@step-000123, a folder, or hf:org/name",
     },
     prompt: { type: "positional", required: false, description: "text to continue" },
     ...rootArgs,

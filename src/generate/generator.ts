@@ -98,7 +98,8 @@ export class Generator {
     await this.running;
   }
 
-  private check({ prompt, maxTokens, sampling }: GenerationRequest): void {
+  /** Throws where the request could not be served, whatever else goes on. */
+  check({ prompt, maxTokens, sampling }: GenerationRequest): void {
     const fail = (message: string): never => {
       throw new UserError(message, { code: "config" });
     };

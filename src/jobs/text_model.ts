@@ -1,4 +1,6 @@
 /** @file A model that writes text: weights on a device, a cache for some answers at a time, and the tokenizer it was trained with. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { dataFields } from "../data/fields.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
@@ -11,6 +13,8 @@ import { targetOf } from "../train/target.ts";
 import { loadWeights } from "../train/weights.ts";
 import { DataError, UserError } from "../util/errors.ts";
 import { type RunSource, trainedRun } from "./trained_run.ts";
+
+const GENERATION_JSON = "generation_config.json";
 
 export interface TextModelOptions {
   /** Answers in the making at a time. */
@@ -44,6 +48,22 @@ function contextOf(blockSize: number, context = blockSize): number {
   );
 }
 
+/** As generation_config.json beside the weights names them, and the tokenizer's own end of text. */
+function stopIdsOf(weights: string, { special }: Tokenizer): ReadonlySet<number> {
+  const own = special.eos === undefined ? [] : [special.eos];
+  const folder = existsSync(join(weights, GENERATION_JSON)) ? weights : dirname(weights);
+  const path = join(folder, GENERATION_JSON);
+  if (!existsSync(path)) return new Set(own);
+  let named: unknown;
+  try {
+    named = JSON.parse(readFileSync(path, "utf8")).eos_token_id;
+  } catch {
+    throw new DataError(`${path} is not a JSON object`, { place: { path } });
+  }
+  const ids = (Array.isArray(named) ? named : [named]).filter((id) => Number.isInteger(id));
+  return new Set([...own, ...(ids as number[])]);
+}
+
 export async function openTextModel(
   source: RunSource,
   { rows, context }: TextModelOptions,
@@ -58,11 +78,10 @@ export async function openTextModel(
     const precision = resolvePrecision(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });
     loadWeights(decoder.engine, model, weights);
-    const { eos } = tokenizer.special;
     return {
       tokenizer,
       generator: new Generator(decoder, tokenizer.vocabSize),
-      stopIds: new Set(eos === undefined ? [] : [eos]),
+      stopIds: stopIdsOf(weights, tokenizer),
       close: () => device.close(),
     };
   } catch (error) {
