@@ -46,7 +46,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   show: { summary: "one run in detail, or how two differ", load: () => import("./show.ts") },
   plot: { summary: "loss curves of runs", load: () => import("./plot.ts") },
   clean: {
-    summary: "delete what interrupted runs and restore left behind",
+    summary: "delete what interrupted runs, restore and other versions left behind",
     load: () => import("./clean.ts"),
   },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },

@@ -11,31 +11,36 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeviceError } from "../util/errors.ts";
+import { cacheFolders } from "./library_cache.ts";
 
 const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-function cacheFolders(): string[] {
-  const configured = process.env.THESEUS_CACHE;
-  const xdg = process.env.XDG_CACHE_HOME;
-  const folders = [
-    configured,
-    xdg === undefined || xdg === "" ? join(homedir(), ".cache", "theseus") : join(xdg, "theseus"),
-    join(tmpdir(), `theseus-${process.getuid?.() ?? 0}`),
-  ];
-  return folders.filter((folder) => folder !== undefined && folder !== "") as string[];
+/** `clean` keeps what was used lately. */
+function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch {
+    // A cache that cannot be written to serves as well.
+  }
 }
 
 /** Writes `bytes` under `folder` unless the same bytes are there; another process may do the same at the same time. */
 function place(folder: string, hash: string, bytes: Uint8Array): string {
   const home = join(folder, `lib-${hash.slice(0, 16)}`);
   const path = join(home, "libtheseus.so");
-  if (existsSync(path) && hashOf(readFileSync(path)) === hash) return path;
   mkdirSync(home, { recursive: true, mode: 0o700 });
+  // Whoever owns the folder could put another library there after the check.
+  if (statSync(home).uid !== process.getuid?.()) throw new Error(`${home} is somebody else's`);
+  if (existsSync(path) && hashOf(readFileSync(path)) === hash) {
+    touch(path);
+    return path;
+  }
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     writeFileSync(temporary, bytes, { mode: 0o600 });

@@ -11,6 +11,7 @@ export {
   openDevice,
 } from "./device.ts";
 export { setEmbeddedLibrary } from "./library.ts";
+export { unusedLibraries } from "./library_cache.ts";
 export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";
 export { LoadedProgram, type ProgramInfo, type Slot, type Ticket } from "./program.ts";
 export {

@@ -1,6 +1,6 @@
-/** @file theseus restore and theseus clean: going back to a checkpoint, and tidying up after it. */
+/** @file theseus restore: going back to a checkpoint. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SMALL_CONFIG, Workplace } from "./command_line.ts";
 
@@ -57,38 +57,4 @@ test("restore takes no overrides, and a damaged checkpoint moves nothing", async
   expect(damaged.stderr).toContain("step-000004/model.safetensors  expected");
   expect(steps(checkpoints)).toEqual(["step-000004", "step-000008", "step-000012"]);
   expect(await place.run(["restore", "first@5"])).toMatchObject({ code: 3 });
-});
-
-test("clean deletes leavings and what was superseded, never what a live run uses", async () => {
-  const grave = join(checkpoints, `step-000016.tmp-${crypto.randomUUID()}`);
-  cpSync(join(checkpoints, "step-000012"), grave, { recursive: true });
-  writeFileSync(join(first, "model.safetensors.tmp"), "half");
-  const dead = { host: (await import("node:os")).hostname(), pid: 1, started: "-1", nonce: "n" };
-  writeFileSync(join(first, "lock"), JSON.stringify(dead));
-  cpSync(first, runDirectory("live"), { recursive: true });
-  // This process is alive: whoever holds the lock of the copy is at work.
-  const stat = readFileSync(`/proc/${process.pid}/stat`, "utf8");
-  const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  writeFileSync(
-    join(runDirectory("live"), "lock"),
-    JSON.stringify({ ...dead, pid: process.pid, started }),
-  );
-  const all = (name: string) => readdirSync(runDirectory(name), { recursive: true }).sort();
-  const [before, live] = [all("first"), all("live")];
-
-  const dry = await place.run(["clean", "--dry-run"]);
-  expect(dry.stdout).toContain("model.safetensors.tmp (temporary, 4 B)");
-  expect(dry.stdout).toMatch(/would delete .* in all/);
-  expect(dry.stderr).toContain("general/default/live is running: left alone");
-  expect(all("first")).toEqual(before);
-
-  expect(await place.run(["clean"])).toMatchObject({ code: 0 });
-  expect(all("live")).toEqual(live);
-  expect(existsSync(grave)).toBe(false);
-  expect(existsSync(join(first, "superseded"))).toBe(false);
-  expect(existsSync(join(first, "lock"))).toBe(false);
-  expect(existsSync(join(first, "model.safetensors.tmp"))).toBe(false);
-  expect(steps(checkpoints)).toEqual(["step-000004", "step-000008", "step-000012"]);
-  expect((await place.run(["clean"])).stdout).toBe("nothing to delete\n");
-  rmSync(runDirectory("live"), { recursive: true });
 });

@@ -99,12 +99,13 @@ const ROWS = THOROUGH ? 10_000_000 : 200_000;
 
 test(`${ROWS} rows: a curve of a few thousand points, with every validation, in little memory`, () => {
   const file = openSync(path, "w");
+  const [head = "", tail = ""] = metricsLine({ ...row(7), step: 1234567 }).split("1234567");
   for (let step = 1; step <= ROWS; ) {
     let text = "";
     for (let n = 0; n < 20_000 && step <= ROWS; n++, step++) {
       // Rare, as they are: one in a thousand.
-      const { val_loss: _, val_bits_per_byte: __, ...plain } = row(step);
-      text += metricsLine(step % 1000 === 0 ? { ...plain, val_loss: step } : plain);
+      const more = step % 1000 === 0 ? `,"val_loss":${step}}\n` : "}\n";
+      text += `${head}${step}${tail.slice(0, -2)}${more}`;
     }
     writeSync(file, text);
   }
