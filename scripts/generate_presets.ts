@@ -8,10 +8,11 @@ import { join } from "node:path";
 const root = join(import.meta.dir, "..");
 export const PRESETS_FILE = "src/jobs/presets.gen.ts";
 
-/** `gpt/tiny-sotu` for configs/gpt/tiny-sotu.yaml. */
+/** `gpt/tiny-sotu` for configs/gpt/tiny-sotu.yaml. What configs/tasks holds are tasks of evaluations, not configurations of jobs. */
 export const presetNames = (): string[] =>
   [...new Bun.Glob("**/*.yaml").scanSync(join(root, "configs"))]
     .map((file) => file.slice(0, -".yaml".length))
+    .filter((name) => !name.startsWith("tasks/"))
     .sort();
 
 export function generatedPresets(): string {
