@@ -16,8 +16,9 @@ import type { TokenizeSetup } from "./setup.ts";
 import { Splitter } from "./split.ts";
 import { dtypeFor, EMPTY, type SplitState, SplitWriter } from "./split_writer.ts";
 
-const CHECKPOINT_BYTES = 64 * 2 ** 20;
-const CHECKPOINT_MS = 2000;
+/** Work is made durable this often, unless that itself is slow: it may take a twentieth of the time. */
+const CHECKPOINT_MS = 500;
+const CHECKPOINT_SHARE = 0.05;
 /** Of so many bad lines a part notes where they are. */
 const NOTED_BAD = 10;
 
@@ -149,8 +150,7 @@ class Part {
   private readonly folder: string;
   private readonly writers: Readonly<Record<SplitName, SplitWriter>>;
   private open: SplitName | null;
-  private sinceBytes = 0;
-  private since = performance.now();
+  private due = performance.now() + CHECKPOINT_MS;
   private seen: { tokens: number; documents: number };
 
   constructor(
@@ -218,10 +218,7 @@ class Part {
       if (this.bad.length < NOTED_BAD) this.bad.push({ piece: this.piece, position, why });
     }
     this.at = batch.next;
-    this.sinceBytes += batch.bytes;
-    const due =
-      this.sinceBytes >= CHECKPOINT_BYTES || performance.now() - this.since >= CHECKPOINT_MS;
-    if (due) this.checkpoint();
+    if (performance.now() >= this.due) this.checkpoint();
   }
 
   /** Why the item is bad; null: it is written. */
@@ -262,12 +259,13 @@ class Part {
   }
 
   checkpoint(): void {
+    const begun = performance.now();
     for (const writer of Object.values(this.writers)) writer.flush();
     const { piece, at, open, splits, counts, bad } = this;
     const progress: PartProgress = { piece, at, open, splits, counts, bad };
     writeAtomically(join(this.folder, PROGRESS), `${JSON.stringify(progress)}\n`);
-    this.sinceBytes = 0;
-    this.since = performance.now();
+    const now = performance.now();
+    this.due = now + Math.max(CHECKPOINT_MS, (now - begun) / CHECKPOINT_SHARE);
   }
 
   finish(): void {
