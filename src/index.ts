@@ -5,6 +5,8 @@
 export type { Config } from "./config/config.ts";
 export { type Field, type Fields, field, type Values } from "./config/field.ts";
 export { bool, enumOf, float, int, list, nullable, string } from "./config/schema.ts";
+export type { DatasetDefinition } from "./data/datasets/dataset.ts";
+export { dataset } from "./data/datasets/registry.ts";
 export type { JobDefinition } from "./jobs/define_job.ts";
 export type { TaskDefinition } from "./jobs/define_task.ts";
 export { type ConfigOf, job, type KnownJobs, task } from "./jobs/registry.ts";

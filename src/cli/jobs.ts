@@ -1,4 +1,6 @@
 /** @file theseus jobs: what can be configured. */
+
+import { DATASETS } from "../data/datasets/registry.ts";
 import { PRESETS, presetSummary } from "../jobs/presets.ts";
 import { JOBS } from "../jobs/registry.ts";
 import { command } from "./command.ts";
@@ -14,14 +16,18 @@ export default command({
   async run({ args, repeated }) {
     await loadUserCode(repeated.load);
     const jobs = JOBS.all.map(({ name, doc }) => ({ name, doc }));
+    const datasets = DATASETS.all.map(({ name, doc, kind }) => ({ name, doc, kind }));
     if (args.json === true) {
-      process.stdout.write(`${JSON.stringify({ schema_version: 1, jobs, presets: PRESETS })}\n`);
+      const body = { schema_version: 1, jobs, presets: PRESETS, datasets };
+      process.stdout.write(`${JSON.stringify(body)}\n`);
       return 0;
     }
     process.stdout.write(`jobs\n${tableText(jobs.map(({ name, doc }) => [name, doc]))}`);
     process.stdout.write(
       `\npresets\n${tableText(PRESETS.map((name) => [name, presetSummary(name)]))}`,
     );
+    const rows = datasets.map(({ name, doc, kind }) => [name, kind, doc]);
+    process.stdout.write(`\ndatasets (source.dataset)\n${tableText(rows)}`);
     return 0;
   },
 });

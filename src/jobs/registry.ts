@@ -5,6 +5,7 @@ import type { Job } from "../train/job.ts";
 import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
 import { dataTokenize } from "./data_tokenize.ts";
+import { dataTokenizePairs, dataTokenizeRows } from "./data_tokenize_chat.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
 import { defineTask, type TaskDefinition } from "./define_task.ts";
 import { gpt2Pretrain, llamaPretrain, neoxPretrain, qwenPretrain } from "./family_pretrain.ts";
@@ -25,6 +26,8 @@ export const JOBS = new Registry<AnyJob>("job", [
   neoxPretrain,
   dataTokenize,
   ...FINETUNES,
+  dataTokenizeRows,
+  dataTokenizePairs,
 ]);
 
 export const DEFAULT_JOB = gptPretrain.name;

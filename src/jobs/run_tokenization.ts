@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Shard, TokensIndex } from "../data/shards/format.ts";
 import { sourceFields } from "../data/sources/fields.ts";
 import { tokensFields } from "../data/tokenize/fields.ts";
-import { makeFormatter } from "../data/tokenize/make_formatter.ts";
+import { makeFormatter, warnOfMarkers } from "../data/tokenize/make_formatter.ts";
 import type { TokenizeSetup } from "../data/tokenize/setup.ts";
 import { type TokenizeProgress, tokenizeFolder } from "../data/tokenize/tokenize_folder.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
@@ -52,7 +52,7 @@ function resultOf(out: string, index: TokensIndex, made: boolean): TaskResult {
   const skipped = index.counts.skipped ?? 0;
   const text =
     `${out}${made ? "" : " is there already"}: ${values.train_tokens} tokens to train on, ` +
-    `${values.validation_tokens} held out, in ${values.shards} shards` +
+    `${values.validation_tokens} held out, in ${values.shards} ${values.shards === 1 ? "shard" : "shards"}` +
     (skipped > 0 ? `; ${skipped} bad records left out (index.json says where)` : "");
   return { state: "finished", text, values };
 }
@@ -80,6 +80,7 @@ export async function runTokenization(
     },
   };
   const tokenizer = await openTokenizer(name);
+  if (setup.chat !== null) warnOfMarkers(setup.chat, tokenizer);
   const out = outputFolder(context);
   const { state, index } = await tokenizeFolder({
     ...{ out, setup, tokenizer, formatter: makeFormatter(setup, tokenizer) },

@@ -1,4 +1,5 @@
 /** @file A dataset by a name that people use: where it is and what its records look like. One small file each. */
+import type { ChatFormat } from "../chat/read_conversation.ts";
 
 export interface DatasetDefinition {
   readonly name: string;
@@ -18,6 +19,6 @@ export interface DatasetDefinition {
   readonly kind: "text" | "rows" | "pairs";
   /** The field that holds the text. */
   readonly textField?: string;
-  /** How a record of rows or pairs is to be read: see the fields of data/tokenize_rows. */
-  readonly format?: string;
+  /** How conversations are written; absent: found out from each record. */
+  readonly format?: ChatFormat;
 }

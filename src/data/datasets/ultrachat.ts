@@ -7,5 +7,5 @@ export const ultrachat: DatasetDefinition = {
   hub: "HuggingFaceH4/ultrachat_200k",
   split: "train_sft",
   kind: "rows",
-  format: "messages",
+  format: "openai",
 };

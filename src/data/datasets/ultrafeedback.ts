@@ -7,5 +7,4 @@ export const ultrafeedback: DatasetDefinition = {
   hub: "HuggingFaceH4/ultrafeedback_binarized",
   split: "train_prefs",
   kind: "pairs",
-  format: "messages",
 };

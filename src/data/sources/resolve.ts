@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import type { Values } from "../../config/field.ts";
 import { ConfigError } from "../../util/errors.ts";
+import type { ChatFormat } from "../chat/read_conversation.ts";
 import type { DatasetDefinition } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/registry.ts";
 import { hubDataset } from "../hub/dataset_files.ts";
@@ -15,7 +16,7 @@ export interface ResolvedSource {
   readonly files: readonly SourceFile[];
   readonly textField: string;
   /** How its records are to be read, as the dataset's own definition says. */
-  readonly format: string | null;
+  readonly format: ChatFormat | null;
 }
 
 const HUB = "hf:";

@@ -1,4 +1,5 @@
 /** @file Conversations as rows with a loss mask, or as pairs of a chosen and a rejected answer. */
+import type { ChatFormat } from "../chat/read_conversation.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { BadRecord, type Example, type Formatter, type Section } from "./formatter.ts";
 import { shortIdentity } from "./text_formatter.ts";
@@ -7,6 +8,14 @@ export const OVERLONG = ["error", "drop", "truncate", "split"] as const;
 export type Overlong = (typeof OVERLONG)[number];
 
 export interface ChatSpec {
+  /** As templateFor takes it. */
+  readonly template: string;
+  /** Null: found out from the record's keys. */
+  readonly format: ChatFormat | null;
+  /** Of conversations that have none. */
+  readonly system: string | null;
+  /** What templates take for today. */
+  readonly date: string | null;
   /** Longest row, in tokens; null: any. */
   readonly maxTokens: number | null;
   readonly overlong: Overlong;

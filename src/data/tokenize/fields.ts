@@ -1,6 +1,7 @@
 /** @file Configuration of the tokenization jobs. */
 import { field } from "../../config/field.ts";
 import { enumOf, float, int, nullable, string } from "../../config/schema.ts";
+import { CHAT_FORMATS } from "../chat/read_conversation.ts";
 import { OVERLONG } from "./chat_formatter.ts";
 
 export const tokensFields = {
@@ -49,6 +50,33 @@ export const textFields = {
     string(),
     "auto",
     "token after every document: auto (the tokenizer's end of text, where it has one), none, or its text",
+  ),
+};
+
+export const chatFields = {
+  template: field(
+    "chat/template",
+    string(),
+    "auto",
+    "auto (the tokenizer's own), chatml, llama3, plain, raw, a .jinja file or a model's folder",
+  ),
+  format: field(
+    "chat/format",
+    nullable(enumOf(CHAT_FORMATS)),
+    null,
+    "how conversations are written; null: the dataset's own, else found out from each record's fields",
+  ),
+  system: field(
+    "chat/system",
+    nullable(string()),
+    null,
+    "system prompt of conversations without one",
+  ),
+  date: field(
+    "chat/date",
+    nullable(string()),
+    null,
+    "what a template takes for today (2026-01-31), so that the same text comes of it on any day",
   ),
 };
 

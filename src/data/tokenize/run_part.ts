@@ -239,7 +239,8 @@ class Part {
       return null;
     } catch (error) {
       if (error instanceof BadRecord) return error.message;
-      if (error instanceof UserError && error.code === "data") return error.message;
+      if (error instanceof UserError && error.code === "data")
+        return error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
       throw error;
     }
   }

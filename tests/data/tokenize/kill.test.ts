@@ -21,7 +21,11 @@ afterAll(() => place.remove());
 
 const CONFIG = `job: data/tokenize
 source: { files: [a.jsonl] }
-tokens: { tokenizer: gpt2, shard_mb: ${Math.ceil(TEXT_MB / SHARDS)}, workers: 4, validation_fraction: 0.05 }
+tokens:
+  tokenizer: gpt2
+  shard_mb: ${Math.ceil(TEXT_MB / SHARDS)}
+  workers: 4
+  validation_fraction: 0.05
 `;
 
 const start = (name: string) => place.start(["run", name, "c.yaml", "out"]);
