@@ -48,6 +48,8 @@ export interface Dataset {
   check(length: number): void;
   train(options: OrderOptions): TrainData;
   heldOut(length: number): HeldOut;
+  /** Gives back the open files. */
+  close(): void;
 }
 
 /** Folders of tokens that the configuration names, with their weights; none: it names a text. */

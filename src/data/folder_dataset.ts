@@ -71,15 +71,15 @@ function checkTogether(folders: readonly TokenFolder[]): void {
   for (const { path, index } of folders) {
     const { kind, tokenizer, splits } = index;
     if (kind === "pairs")
-      throw new DataError(`${path} holds pairs of answers, expected a stream or rows`, {
-        place: { path },
-      });
+      throw new DataError(`${path} holds pairs of answers, expected a stream or rows`);
     const { name, fingerprint } = first.index.tokenizer;
     if (tokenizer.fingerprint !== fingerprint)
       throw new DataError(
         `${path} was made with the tokenizer ${tokenizer.name}, ${first.path} with ${name}: ` +
           "their ids do not mean the same",
-        { place: { path }, hint: "all folders of data.mixture need one tokenizer" },
+        {
+          hint: "all folders of data.mixture need one tokenizer",
+        },
       );
     for (const { tokens } of splits.validation) held.set(tokens.hash, `${path}/${tokens.file}`);
   }
@@ -103,7 +103,9 @@ async function openTokenizerOf(
     throw new DataError(
       `${path} was made with the tokenizer ${name} (${fingerprint.slice(0, 12)}), ` +
         `but ${asked} is another one (${tokenizer.fingerprint.slice(0, 12)})`,
-      { place: { path }, hint: "data.tokenizer names it, or tokenize again" },
+      {
+        hint: "data.tokenizer names it, or tokenize again",
+      },
     );
   return tokenizer;
 }
@@ -158,6 +160,9 @@ export async function openFolders(
       };
     },
     heldOut: (length) => heldOutOf(folders, length, separate),
+    close() {
+      for (const folder of folders) folder.close();
+    },
   };
 }
 

@@ -84,5 +84,6 @@ export function openText(options: DataOptions, tokenizer: Tokenizer): Dataset {
       };
     },
     heldOut,
+    close() {},
   };
 }

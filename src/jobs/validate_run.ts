@@ -30,5 +30,5 @@ export async function validateRun(source: RunSource): Promise<Validation> {
     const result = await validateOn(engine, loader, dataset.tokenizer, newBatch(rows, length));
     engine.free();
     return result;
-  });
+  }).finally(() => dataset.close());
 }

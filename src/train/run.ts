@@ -121,6 +121,7 @@ export async function runTraining(asked: TrainingRequest): Promise<RunFinished> 
     return await trainOn(device, model, dataset, { ...request, config });
   } finally {
     device.close();
+    dataset.close();
   }
 }
 

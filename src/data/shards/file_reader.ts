@@ -1,6 +1,6 @@
 /**
- * @file Reads at positions from many files with few of them open. Reading copies out of the page cache as fast as a mapping does
- * (bench/loader.ts), but takes no memory of the process and turns a file that shrank or a failing disk into an error, not a signal.
+ * @file Reads at positions from many files with few of them open. Unlike a mapping it takes no memory of the process, and a file that
+ * shrinks or a failing disk is an error, not a signal; what it costs more (bench/loader.ts) is paid by the thread that reads ahead.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { DataError } from "../../util/errors.ts";
@@ -21,7 +21,6 @@ export class FileReader {
       if (count === 0)
         throw new DataError(
           `${path} ends at byte ${offset + done}: expected ${target.length - done} more`,
-          { place: { path } },
         );
       done += count;
     }
@@ -54,7 +53,7 @@ export class FileReader {
       return body();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new DataError(`cannot read ${path}: ${why}`, { place: { path } });
+      throw new DataError(`cannot read ${path}: ${why}`);
     }
   }
 }

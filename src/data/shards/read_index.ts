@@ -24,9 +24,7 @@ class Reader {
 
   fail(where: string, expected: string, got: unknown): never {
     const shown = JSON.stringify(got)?.slice(0, 80) ?? "nothing";
-    throw new DataError(`${this.file}: ${where}: expected ${expected}, got ${shown}`, {
-      place: { path: this.file },
-    });
+    throw new DataError(`${this.file}: ${where}: expected ${expected}, got ${shown}`);
   }
 
   map(value: unknown, where: string, keys: readonly string[]): Json {

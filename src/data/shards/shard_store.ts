@@ -128,7 +128,6 @@ export class ShardStore implements TokenStore {
     let before = 0;
     const fail = (document: number, start: number): never => {
       throw new DataError(`${path}: document ${document} starts at ${start}, after ${before}`, {
-        place: { path },
         hint: `the file is damaged: the shard has ${shard.token_count} tokens`,
       });
     };

@@ -13,7 +13,7 @@ export function readIndex(folder: string): TokensIndex {
   const hint =
     "a folder of tokens is what a tokenization job writes, with its index.json written last";
   const fail = (why: string): never => {
-    throw new DataError(why, { hint, place: { path } });
+    throw new DataError(why, { hint });
   };
   const stat = statSync(folder, { throwIfNoEntry: false });
   if (stat === undefined) return fail(`${folder} does not exist`);
@@ -44,12 +44,9 @@ export class TokenFolder {
     for (const { file, bytes } of filesOf(index)) {
       const full = join(path, file);
       const stat = statSync(full, { throwIfNoEntry: false });
-      const place = { path: full };
-      if (stat === undefined) throw new DataError(`${full} is missing`, { place });
+      if (stat === undefined) throw new DataError(`${full} is missing`);
       if (stat.size !== bytes)
-        throw new DataError(`${full} has ${stat.size} bytes, expected ${bytes} by ${INDEX_FILE}`, {
-          place,
-        });
+        throw new DataError(`${full} has ${stat.size} bytes, expected ${bytes} by ${INDEX_FILE}`);
     }
     return new TokenFolder(path, index);
   }
@@ -75,7 +72,6 @@ export class TokenFolder {
       const hash = await hashFile(path);
       if (hash !== file.hash)
         throw new DataError(`${path} is damaged: its hash is ${hash}, expected ${file.hash}`, {
-          place: { path },
           hint: "remove the folder and tokenize again, or copy it anew",
         });
     }
