@@ -78,8 +78,10 @@ const textArguments: Variant = (fields) => {
   return { ...fields, tool_calls: spelled };
 };
 
+const AS_IT_IS: Variant = (fields) => fields;
+
 const VARIANTS: readonly Variant[] = [
-  (fields) => fields,
+  AS_IT_IS,
   emptyContent,
   textArguments,
   (fields) => emptyContent(textArguments(fields)),
@@ -95,6 +97,8 @@ export class ChatTemplate {
   private readonly toolTemplate: JinjaTemplate;
   private readonly variables: ReadonlyMap<string, Value>;
   private readonly now: () => Date;
+  /** Templates change nothing, so that one dict serves all renderings of a message. */
+  private readonly dicts = new WeakMap<Message, Dict>();
 
   constructor(parts: TemplateParts) {
     const { name, source, toolSource, special, variables = {}, date } = parts;
@@ -146,13 +150,24 @@ export class ChatTemplate {
     throw this.located(first, conversation);
   }
 
+  private dictOf(message: Message): Dict {
+    let dict = this.dicts.get(message);
+    if (dict === undefined) {
+      dict = messageDict(message, {});
+      this.dicts.set(message, dict);
+    }
+    return dict;
+  }
+
   private renderVariant(
     conversation: Conversation,
     variant: Variant,
     options: RenderOptions,
   ): RenderedChat {
     const dicts = conversation.messages.map((message) =>
-      messageDict({ ...message, fields: variant(message.fields) }, options),
+      variant === AS_IT_IS && options.rewrite === undefined
+        ? this.dictOf(message)
+        : messageDict({ ...message, fields: variant(message.fields) }, options),
     );
     const { rewrite } = options;
     const given = (data: unknown): Value =>

@@ -165,7 +165,11 @@ export function length(value: Value): number {
   return items.length;
 }
 
-export const concat = (values: readonly Value[]): string => values.map(str).join("");
+export function concat(values: readonly Value[]): string {
+  let text = "";
+  for (const value of values) text += str(value);
+  return text;
+}
 
 function bound(value: Value | undefined): number | undefined {
   if (value === undefined || value === null) return undefined;

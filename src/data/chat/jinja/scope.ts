@@ -1,15 +1,22 @@
 /** @file Names while a template runs, and where its output goes, with what the loss mask has to know of its origin. */
 import type { Dict, Value } from "./values.ts";
 
-/** A loop, macro or `with` opens one; `if` does not. */
+/** A loop, macro or `with` opens one; `if` does not. Most hold two or three names, where a search beats a map. */
 export class Scope {
-  private readonly values = new Map<string, Value>();
-  constructor(private readonly parent: Scope | undefined) {}
+  private readonly names: string[] = [];
+  private readonly values: Value[] = [];
+  /** `names` come from a map where there are many: the globals. */
+  constructor(
+    private readonly parent: Scope | undefined,
+    private readonly many?: ReadonlyMap<string, Value>,
+  ) {}
 
   get(name: string): Value | undefined {
     let scope: Scope | undefined = this;
     while (scope !== undefined) {
-      const found = scope.values.get(name);
+      const at = scope.names.indexOf(name);
+      if (at >= 0) return scope.values[at];
+      const found = scope.many?.get(name);
       if (found !== undefined) return found;
       scope = scope.parent;
     }
@@ -17,7 +24,12 @@ export class Scope {
   }
 
   set(name: string, value: Value): void {
-    this.values.set(name, value);
+    const at = this.names.indexOf(name);
+    if (at >= 0) this.values[at] = value;
+    else {
+      this.names.push(name);
+      this.values.push(value);
+    }
   }
 }
 

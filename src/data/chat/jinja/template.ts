@@ -54,6 +54,9 @@ export class JinjaTemplate {
   /** Whether its text depends on the date. */
   readonly usesDate: boolean;
 
+  private globals: ReadonlyMap<string, Value> | undefined;
+  private globalsNow: (() => Date) | undefined;
+
   constructor(readonly source: string) {
     this.run = compileBody(parseTemplate(source));
     this.hasGeneration = /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source);
@@ -61,9 +64,11 @@ export class JinjaTemplate {
   }
 
   render(variables: ReadonlyMap<string, Value>, now: () => Date = () => new Date()): Rendered {
-    const scope = new Scope(undefined);
-    for (const [name, value] of globals(now)) scope.set(name, value);
-    for (const [name, value] of variables) scope.set(name, value);
+    if (this.globals === undefined || this.globalsNow !== now) {
+      this.globals = globals(now);
+      this.globalsNow = now;
+    }
+    const scope = new Scope(new Scope(undefined, this.globals), variables);
     const trace = new Trace();
     const out = new Output(trace, false);
     const signal = this.run(out, new Scope(scope));
