@@ -33,6 +33,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./tokenize.ts"),
   },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
+  serve: { summary: "answer OpenAI's clients over HTTP", load: () => import("./serve.ts") },
   script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },
   checkpoint: {
     summary: "list, verify, save, export and prune the checkpoints of a run",

@@ -32,6 +32,14 @@ export interface Generated {
   readonly cachedTokens: number;
 }
 
+export class PromptTooLong extends UserError {
+  constructor(tokens: number, context: number) {
+    super(`the prompt has ${tokens} tokens, the model's context is ${context}: shorten it`, {
+      code: "config",
+    });
+  }
+}
+
 interface Task {
   readonly request: GenerationRequest;
   readonly resolve: (result: Generated) => void;
@@ -104,10 +112,7 @@ export class Generator {
       throw new UserError(message, { code: "config" });
     };
     if (prompt.length === 0) fail("the prompt has no tokens; give it at least one");
-    if (prompt.length >= this.places)
-      fail(
-        `the prompt has ${prompt.length} tokens, the model's context is ${this.places}: shorten it`,
-      );
+    if (prompt.length >= this.places) throw new PromptTooLong(prompt.length, this.places);
     const unknown = prompt.find((id) => !(id >= 0 && id < this.decoder.vocabSize));
     if (unknown !== undefined)
       fail(`token ${unknown} of the prompt is outside the vocabulary of ${this.decoder.vocabSize}`);

@@ -1,5 +1,6 @@
 /** @file Errors in the shape that OpenAI's clients expect. */
 import { UserError } from "../../util/errors.ts";
+import { PromptTooLong } from "../generator.ts";
 
 export class ApiError extends Error {
   readonly status: number;
@@ -30,8 +31,7 @@ export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof UserError) {
     const failed = error.code === "run_failed" || error.code === "device";
-    const isLong = /the model's context is \d+/.test(error.message);
-    const code = isLong ? { code: "context_length_exceeded", param: "messages" } : {};
+    const code = error instanceof PromptTooLong ? { code: "context_length_exceeded" } : {};
     return new ApiError(failed ? 500 : 400, error.message, code);
   }
   return new ApiError(500, "theseus failed while answering; its log says why");

@@ -38,6 +38,7 @@ export interface ServeOptions {
 }
 
 const BODY_BYTES_MAX = 16 << 20;
+const LAST_EVENTS_MS = 20;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\]|::1)$/;
 
 export const isLoopback = (hostname: string): boolean => LOOPBACK.test(hostname);
@@ -79,10 +80,14 @@ export class TextServer {
   /** Lets what is in the making end, for `timeoutMs` at most; takes nothing new. */
   async close(timeoutMs: number): Promise<void> {
     this.closing = true;
-    const patience = Bun.sleep(timeoutMs);
+    let timer: Timer | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
     await Promise.race([this.options.model.generator.idle(), patience]);
+    clearTimeout(timer);
     // The last events are on their way.
-    await Bun.sleep(0);
+    await Bun.sleep(LAST_EVENTS_MS);
     await this.server.stop(true);
   }
 
