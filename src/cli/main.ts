@@ -50,6 +50,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "delete what interrupted runs, restore and other versions left behind",
     load: () => import("./clean.ts"),
   },
+  tasks: { summary: "the evaluation tasks", load: () => import("./tasks.ts") },
+  compare: {
+    summary: "whether two evaluations differ by more than chance",
+    load: () => import("./compare.ts"),
+  },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
   completions: {
     summary: "completion of commands, options, presets and runs in your shell",

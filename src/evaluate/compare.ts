@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DataError, UserError } from "../util/errors.ts";
 import { philox4x32 } from "../util/prng.ts";
-import { aggregate, type Contribution, higherIsBetter } from "./metrics.ts";
+import { aggregate, type Contribution, higherIsBetter, ofRatio } from "./metrics.ts";
 import { METRICS, type MetricName } from "./task.ts";
 
 export interface Comparison {
@@ -19,7 +19,7 @@ export interface Comparison {
   readonly high: number;
   /** Two-sided: share of resamples on the other side of zero, doubled. */
   readonly p: number;
-  readonly verdict: "a" | "b" | "no difference shown";
+  readonly verdict: "a" | "b" | "none";
 }
 
 const RESAMPLES = 10_000;
@@ -70,13 +70,17 @@ function readItems(folder: string): Items {
   return { values };
 }
 
-/** Uniform indices 0 .. n-1 of resample `round`. */
-function resample(n: number, round: number, seed: number, out: Uint32Array): void {
+/** Sums of both models' values and weights over n items drawn with replacement. */
+function resampledSums(columns: readonly Float64Array[], round: number, seed: number): number[] {
+  const n = columns[0]?.length ?? 0;
   const words = new Uint32Array(4);
+  const sums = columns.map(() => 0);
   for (let i = 0; i < n; i++) {
     if (i % 4 === 0) philox4x32([i / 4, round, 0, 0], [seed >>> 0, 0x626f6f74], words);
-    out[i] = Math.floor(((words[i % 4] ?? 0) / 2 ** 32) * n);
+    const item = Math.floor(((words[i % 4] ?? 0) / 2 ** 32) * n);
+    for (let c = 0; c < columns.length; c++) sums[c] = (sums[c] ?? 0) + (columns[c]?.[item] ?? 0);
   }
+  return sums;
 }
 
 function compareMetric(
@@ -85,19 +89,18 @@ function compareMetric(
   b: readonly Contribution[],
   seed: number,
 ) {
-  const n = a.length;
-  const value = (items: readonly Contribution[]) => aggregate(metric, items).value;
-  const chosen = new Uint32Array(n);
-  const differences = Array.from({ length: RESAMPLES }, (_, round) => {
-    resample(n, round, seed, chosen);
-    const pick = (items: readonly Contribution[]) =>
-      Array.from(chosen, (i) => items[i] ?? { value: 0, weight: 1 });
-    return value(pick(b)) - value(pick(a));
-  }).sort((x, y) => x - y);
+  const column = (items: readonly Contribution[], key: keyof Contribution) =>
+    Float64Array.from(items, (item) => item[key]);
+  const columns = [a, b].flatMap((items) => [column(items, "value"), column(items, "weight")]);
+  const differences = Float64Array.from({ length: RESAMPLES }, (_, round) => {
+    const [valueA = 0, weightA = 1, valueB = 0, weightB = 1] = resampledSums(columns, round, seed);
+    return ofRatio(metric, valueB / weightB) - ofRatio(metric, valueA / weightA);
+  }).sort();
   const at = (share: number) => differences[Math.floor(share * (RESAMPLES - 1))] ?? 0;
   const below = differences.filter((each) => each <= 0).length;
   const above = differences.filter((each) => each >= 0).length;
   const p = Math.min(1, (2 * Math.min(below, above)) / RESAMPLES);
+  const value = (items: readonly Contribution[]) => aggregate(metric, items).value;
   return { a: value(a), b: value(b), low: at(0.025), high: at(0.975), p };
 }
 
@@ -120,7 +123,7 @@ export function compareResults(folderA: string, folderB: string, seed = 0): Comp
     out.push({
       ...{ task, filter, metric, items: shared.length, difference: found.b - found.a },
       ...found,
-      verdict: real ? (bIsBetter ? "b" : "a") : "no difference shown",
+      verdict: real ? (bIsBetter ? "b" : "a") : "none",
     });
   }
   if (out.length === 0)

@@ -129,6 +129,12 @@ export interface Measured {
   readonly stderr: number | null;
 }
 
+/** The metric's value where the items' sums have this ratio. */
+export function ofRatio(metric: MetricName, ratio: number): number {
+  if (EXPONENTIAL.has(metric)) return Math.exp(-ratio);
+  return metric === "bits_per_byte" ? -ratio / Math.LN2 : ratio;
+}
+
 /**
  * A mean or a ratio of sums over items, and its standard error: of a mean, sample deviation / sqrt(n); of a ratio and of an exponential,
  * by linearization (the delta method).
@@ -138,16 +144,12 @@ export function aggregate(metric: MetricName, items: readonly Contribution[]): M
   const total = items.reduce((sum, { value }) => sum + value, 0);
   const weight = items.reduce((sum, { weight: each }) => sum + each, 0);
   const ratio = total / weight;
+  const value = ofRatio(metric, ratio);
+  if (n < 2) return { value, stderr: null };
   const squares = items.reduce((sum, each) => sum + (each.value - ratio * each.weight) ** 2, 0);
   const deviation = Math.sqrt(squares / (n - 1)) / Math.sqrt(n) / (weight / n);
-  const stderr = n < 2 ? null : deviation;
-  if (EXPONENTIAL.has(metric)) {
-    const value = Math.exp(-ratio);
-    return { value, stderr: stderr === null ? null : value * stderr };
-  }
-  if (metric === "bits_per_byte")
-    return { value: -ratio / Math.LN2, stderr: stderr === null ? null : stderr / Math.LN2 };
-  return { value: ratio, stderr };
+  const slope = EXPONENTIAL.has(metric) ? value : metric === "bits_per_byte" ? 1 / Math.LN2 : 1;
+  return { value, stderr: deviation * slope };
 }
 
 export const higherIsBetter = (metric: MetricName): boolean =>

@@ -6,6 +6,9 @@ import { VERSION } from "../util/version.ts";
 import { higherIsBetter } from "./metrics.ts";
 import type { TaskResult } from "./run_task.ts";
 
+/** Folder of a run that holds its evaluations. */
+export const EVALUATIONS = "evaluations";
+
 export interface ResultsHead {
   /** As the user named the model. */
   readonly model: string;
