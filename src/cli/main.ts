@@ -50,6 +50,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "delete what interrupted runs, restore and other versions left behind",
     load: () => import("./clean.ts"),
   },
+  eval: { summary: "judge a model on evaluation tasks", load: () => import("./eval.ts") },
+  score: {
+    summary: "log-probabilities of the tokens of a text",
+    load: () => import("./score.ts"),
+  },
   tasks: { summary: "the evaluation tasks", load: () => import("./tasks.ts") },
   compare: {
     summary: "whether two evaluations differ by more than chance",
