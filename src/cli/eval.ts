@@ -10,7 +10,7 @@ import { command, UsageError } from "./command.ts";
 import { tableText } from "./format.ts";
 import { interruption } from "./interrupt.ts";
 import { LiveLine } from "./live_line.ts";
-import { modelFiles } from "./model_place.ts";
+import { modelFiles } from "../jobs/model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 

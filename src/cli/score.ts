@@ -4,7 +4,7 @@ import type { ScoredText } from "../evaluate/packing.ts";
 import { openJudged } from "../jobs/open_judged.ts";
 import { DataError, UserError } from "../util/errors.ts";
 import { command } from "./command.ts";
-import { modelFiles } from "./model_place.ts";
+import { modelFiles } from "../jobs/model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 

@@ -1,0 +1,34 @@
+/** @file Configuration of an evaluation; the same for the job eval/run and beside a training. */
+import { field } from "../config/field.ts";
+import { int, list, nullable, string } from "../config/schema.ts";
+
+export const taskFields = {
+  tasks: field(
+    "evaluation/tasks",
+    list(string()),
+    [],
+    "tasks by name (`theseus tasks`), or files: lm-evaluation-harness's YAML as it stands",
+  ),
+  limit: field(
+    "evaluation/limit",
+    nullable(int({ min: 1 })),
+    null,
+    "only the first so many items of each task; null: all",
+  ),
+  shots: field(
+    "evaluation/shots",
+    nullable(int({ min: 0 })),
+    null,
+    "worked examples before each item; null: as many as the task says",
+  ),
+  seed: field("evaluation/seed", int({ min: 0 }), 1234, "seed of the draw of examples"),
+};
+
+export const judgedFields = {
+  model: field(
+    "evaluation/model",
+    string(),
+    undefined,
+    "what is judged: RUN, RUN@best, RUN@step-000123, a Hugging Face folder or hf:org/name",
+  ),
+};
