@@ -7,6 +7,8 @@ export { type Field, type Fields, field, type Values } from "./config/field.ts";
 export { bool, enumOf, float, int, list, nullable, string } from "./config/schema.ts";
 export type { DatasetDefinition } from "./data/datasets/dataset.ts";
 export { dataset } from "./data/datasets/registry.ts";
+export { evaluation } from "./evaluate/builtin_tasks.ts";
+export type { TaskRecord } from "./evaluate/task_record.ts";
 export type { JobDefinition } from "./jobs/define_job.ts";
 export type { TaskDefinition } from "./jobs/define_task.ts";
 export { type ConfigOf, job, type KnownJobs, task } from "./jobs/registry.ts";

@@ -3,6 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { taskNamed } from "../evaluate/builtin_tasks.ts";
 import { type Evaluated, evaluateTask } from "../evaluate/evaluate.ts";
 import { EVALUATIONS, resultsJson, resultsTable, writeResults } from "../evaluate/results.ts";
+import { modelFiles } from "../jobs/model_place.ts";
 import { openJudged } from "../jobs/open_judged.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -10,7 +11,6 @@ import { command, UsageError } from "./command.ts";
 import { tableText } from "./format.ts";
 import { interruption } from "./interrupt.ts";
 import { LiveLine } from "./live_line.ts";
-import { modelFiles } from "../jobs/model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
@@ -102,8 +102,9 @@ export default command({
       ...{ weights: open.weights, tokenizer: open.tokenizer },
       ...{ limit: options.limit, seed: options.seed },
     };
-    const folder =
-      args.output ?? join(files.runDirectory, EVALUATIONS, labelOf(args.model, files.weights));
+    const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+    const label = `${labelOf(args.model, files.weights)}-${time}`;
+    const folder = args.output ?? join(files.runDirectory, EVALUATIONS, label);
     writeResults(folder, results, head);
     if (args.json === true)
       process.stdout.write(`${JSON.stringify({ ...resultsJson(results, head), folder })}\n`);

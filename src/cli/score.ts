@@ -1,10 +1,10 @@
 /** @file theseus score: the log-probability of every token of a text. */
 import { readFileSync } from "node:fs";
 import type { ScoredText } from "../evaluate/packing.ts";
+import { modelFiles } from "../jobs/model_place.ts";
 import { openJudged } from "../jobs/open_judged.ts";
 import { DataError, UserError } from "../util/errors.ts";
 import { command } from "./command.ts";
-import { modelFiles } from "../jobs/model_place.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 

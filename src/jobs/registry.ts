@@ -8,6 +8,7 @@ import { dataTokenize } from "./data_tokenize.ts";
 import { dataTokenizePairs, dataTokenizeRows } from "./data_tokenize_chat.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
 import { defineTask, type TaskDefinition } from "./define_task.ts";
+import { evalRun } from "./eval_run.ts";
 import { gpt2Pretrain, llamaPretrain, neoxPretrain, qwenPretrain } from "./family_pretrain.ts";
 import {
   FINETUNES,
@@ -25,6 +26,7 @@ export const JOBS = new Registry<AnyJob>("job", [
   qwenPretrain,
   neoxPretrain,
   dataTokenize,
+  evalRun,
   ...FINETUNES,
   dataTokenizeRows,
   dataTokenizePairs,

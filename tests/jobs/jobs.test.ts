@@ -14,6 +14,7 @@ const target = { kind: "cpu", level: "v3", threads: 2 } as const;
 
 /** Jobs that begin with a model have no default for it. */
 function needed(name: string): string[] {
+  if (name === "eval/run") return ["evaluation.model=first"];
   const [family = "", purpose] = name.split("/");
   const folder = join(
     import.meta.dir,
