@@ -68,9 +68,9 @@ export default command({
         const out = { ids, logprobs: [null, ...logprobs], loss, bits_per_byte: bitsPerByte };
         process.stdout.write(`${JSON.stringify({ schema_version: 1, ...out })}\n`);
       } else {
-        process.stdout.write(
-          `${ids.length} tokens, loss ${loss.toFixed(4)}, perplexity ${Math.exp(loss).toFixed(2)}, ${bitsPerByte.toFixed(4)} bits per byte\n`,
-        );
+        const nats = `loss ${loss.toFixed(4)}, perplexity ${Math.exp(loss).toFixed(2)}`;
+        const bits = `${bitsPerByte.toFixed(4)} bits per byte`;
+        process.stdout.write(`${ids.length} tokens, ${nats}, ${bits}\n`);
       }
       return 0;
     } finally {
