@@ -1,6 +1,6 @@
 /** @file Users' files: what they register is seen, and whatever is wrong in one is told in one message with its place. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -27,6 +27,13 @@ const JOB = (name: string) =>
 const FILES: Record<string, string> = {
   "one.ts": `import { Gpt, gptOptions, job } from "theseus";\n${JOB("mine/one")}\n`,
   "two.ts": `import { Gpt, gptOptions, job } from "theseus";\n${JOB("mine/two")}\n`,
+  "data.ts":
+    'import { dataset } from "theseus";\n' +
+    'dataset({ name: "mine", doc: "my own lines", kind: "text", files: ["mine.jsonl"], textField: "words" });\n',
+  "mine.jsonl": '{"words": "one two"}\n{"words": "three"}\n',
+  "tokens.yaml":
+    "job: data/tokenize\nsource: { dataset: mine }\n" +
+    "tokens: { tokenizer: bytes, validation_fraction: 0, workers: 1 }\n",
   "helper.ts": "export const help: number = 3;\n",
   "syntax.ts": "const a = 1;\nconst b = {\n  c: 1,,\n};\n",
   "imports_syntax.ts": 'import "./syntax.ts";\n',
@@ -145,3 +152,13 @@ test("the option is checked like any other", async () => {
     "error: unknown option -x.\n",
   ]);
 });
+
+test("a dataset of the user's is there for the jobs that read it", async () => {
+  const args = ["run", "words", "tokens.yaml", "out"];
+  const without = await theseus(...args);
+  expect(without.code).toBe(2);
+  expect(without.stderr).toContain('no dataset is named "mine"');
+  expect(await theseus(...args, "--load", "data.ts")).toMatchObject({ code: 0 });
+  const index = JSON.parse(readFileSync(join(folder, "out/data/words/index.json"), "utf8"));
+  expect(JSON.stringify(index)).toContain('"document_count":2');
+}, 30_000);
