@@ -29,7 +29,8 @@ const FILES: Record<string, string> = {
   "two.ts": `import { Gpt, gptOptions, job } from "theseus";\n${JOB("mine/two")}\n`,
   "data.ts":
     'import { dataset } from "theseus";\n' +
-    'dataset({ name: "mine", doc: "my own lines", kind: "text", files: ["mine.jsonl"], textField: "words" });\n',
+    'const files = ["mine.jsonl"];\n' +
+    'dataset({ name: "mine", doc: "my lines", kind: "text", files, textField: "words" });\n',
   "mine.jsonl": '{"words": "one two"}\n{"words": "three"}\n',
   "tokens.yaml":
     "job: data/tokenize\nsource: { dataset: mine }\n" +
