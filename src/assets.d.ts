@@ -11,3 +11,8 @@ declare module "*.gz" {
   const path: string;
   export default path;
 }
+/** Imported as what it says (`with { type: "text" }`). */
+declare module "*.sh" {
+  const text: string;
+  export default text;
+}

@@ -25,6 +25,7 @@ const ROOMS: Record<string, readonly string[]> = (() => {
     optim: ["nn", "ops", "autodiff", "ir", "config", "util"],
     models: ["nn", "config", "util"],
     data: ["runtime", "config", "util"],
+    dispatch: ["config", "util"],
     train: [
       ...["nn", "models", "optim", "passes", "autodiff", "ops", "ir", "program", "runtime", "data"],
       ...["config", "util"],

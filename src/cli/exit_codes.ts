@@ -6,6 +6,7 @@ export const EXIT_CODES = {
   config: 2,
   not_found: 3,
   device: 3,
+  remote: 4,
   conflict: 5,
   data: 6,
   checkpoint: 6,

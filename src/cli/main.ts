@@ -60,6 +60,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "whether two evaluations differ by more than chance",
     load: () => import("./compare.ts"),
   },
+  hosts: { summary: "what the hosts offer and lack", load: () => import("./hosts.ts") },
+  submit: {
+    summary: "run a job on another host or a SLURM cluster",
+    load: () => import("./submit.ts"),
+  },
+  status: { summary: "how submitted runs stand", load: () => import("./status.ts") },
+  logs: { summary: "what a submitted run prints", load: () => import("./logs.ts") },
+  cancel: { summary: "end a submitted job", load: () => import("./cancel.ts") },
+  shell: { summary: "a shell where a submitted run is", load: () => import("./shell.ts") },
+  fetch: { summary: "bring a submitted run here", load: () => import("./fetch.ts") },
+  sweep: { summary: "submit a run in many variants", load: () => import("./sweep.ts") },
   doctor: { summary: "what this machine offers and lacks", load: () => import("./doctor.ts") },
   completions: {
     summary: "completion of commands, options, presets and runs in your shell",

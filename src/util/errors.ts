@@ -6,6 +6,7 @@ export type ErrorCode =
   | "device"
   | "checkpoint"
   | "not_found"
+  | "remote"
   | "conflict"
   | "runtime"
   | "run_failed"
@@ -57,6 +58,13 @@ export class DeviceError extends UserError {
 export class CheckpointError extends UserError {
   constructor(message: string, options: { hint?: string; place?: ErrorPlace } = {}) {
     super(message, { ...options, code: "checkpoint" });
+  }
+}
+
+/** A host, its ssh or its scheduler did not answer as it should: trying again later may help. */
+export class RemoteError extends UserError {
+  constructor(message: string, options: { hint?: string; place?: ErrorPlace } = {}) {
+    super(message, { ...options, code: "remote" });
   }
 }
 

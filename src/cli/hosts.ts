@@ -1,0 +1,78 @@
+/** @file theseus hosts: what the hosts of the dispatch file offer, and what is wrong with them. */
+import { checkHost, type HostCheck, offerOf } from "../dispatch/check_host.ts";
+import { hostNamed } from "../dispatch/dispatch_file.ts";
+import { openHost } from "../dispatch/host.ts";
+import { setupHost } from "../dispatch/setup_host.ts";
+import { command } from "./command.ts";
+import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
+import { bytesText, tableText } from "./format.ts";
+import { binaryOf } from "./submission.ts";
+
+function showChecks(host: string, checks: readonly HostCheck[]): void {
+  process.stdout.write(`${host}\n`);
+  process.stdout.write(tableText(checks.map(({ state, name, detail }) => [state, name, detail])));
+  for (const { name, fix } of checks)
+    if (fix !== undefined) process.stdout.write(`  fix for ${name}: ${fix}\n`);
+}
+
+export default command({
+  name: "hosts",
+  summary: "what the hosts offer, and what is wrong with them",
+  examples: [
+    "theseus hosts",
+    "theseus hosts --check",
+    "theseus hosts login --check",
+    "theseus hosts --setup login",
+  ],
+  args: {
+    host: { type: "positional", required: false, description: "one host alone" },
+    ...dispatchArgs,
+    check: { type: "boolean", description: "look for everything that a job may miss there" },
+    setup: {
+      type: "string",
+      valueHint: "host",
+      description: "copy theseus and what is missing of CUDA's libraries to a host",
+    },
+  },
+  async run({ args }) {
+    const file = dispatchFileOf(args);
+    const json = args.json === true;
+    if (args.setup !== undefined) {
+      const host = openHost(hostNamed(file, args.setup));
+      const copied = await setupHost(host, binaryOf());
+      if (json) printJson({ host: args.setup, copied });
+      else
+        for (const { what, target, bytes } of copied) {
+          const how = bytes === 0 ? "there already" : `copied ${bytesText(bytes)}`;
+          process.stdout.write(`${how}: ${what} -> ${target}\n`);
+        }
+      return 0;
+    }
+    const entries = args.host === undefined ? file.hosts : [hostNamed(file, args.host)];
+    if (args.check === true) {
+      const hosts = await Promise.all(
+        entries.map(async (entry) => ({
+          host: entry.name,
+          checks: await checkHost(openHost(entry)),
+        })),
+      );
+      if (json) printJson({ hosts });
+      else for (const { host, checks } of hosts) showChecks(host, checks);
+      return hosts.some(({ checks }) => checks.some(({ state }) => state === "fail")) ? 4 : 0;
+    }
+    const offers = await Promise.all(entries.map((entry) => offerOf(openHost(entry))));
+    if (json) printJson({ hosts: offers });
+    else
+      process.stdout.write(
+        tableText(
+          offers.map(({ host, type, cluster, offers: text, problem }) => [
+            host,
+            type,
+            cluster,
+            problem ?? text,
+          ]),
+        ),
+      );
+    return offers.some(({ problem }) => problem !== null) ? 4 : 0;
+  },
+});

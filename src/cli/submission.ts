@@ -1,0 +1,217 @@
+/** @file From a command line to what is submitted: configurations, resources, code, data, the executable. */
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseDuration, parseMemory } from "../config/amounts.ts";
+import type { Config } from "../config/config.ts";
+import { requestFields } from "../config/request_fields.ts";
+import { writeYaml } from "../config/write.ts";
+import { type Asset, assetOf } from "../dispatch/assets.ts";
+import { type DispatchFile, hostNamed } from "../dispatch/dispatch_file.ts";
+import type { Resources } from "../dispatch/job_spec.ts";
+import { snapshotOf } from "../dispatch/snapshot.ts";
+import type { Choice } from "../dispatch/solve.ts";
+import type { Cell, SubmitOptions } from "../dispatch/submit.ts";
+import type { LoadedJob } from "../jobs/load_job.ts";
+import { trainingFields } from "../train/fields.ts";
+import { ConfigError } from "../util/errors.ts";
+import { UsageError } from "./command.ts";
+import { pairs } from "./dispatch_args.ts";
+import { loadArgs } from "./user_code.ts";
+
+export const submitArgs = {
+  host: {
+    type: "string",
+    valueHint: "host",
+    description: "the host, instead of the first that fits",
+  },
+  cluster: { type: "string", valueHint: "cluster", description: "only hosts of this cluster" },
+  "exclude-cluster": {
+    type: "string",
+    valueHint: "cluster",
+    description: "no host of this cluster",
+  },
+  chip: { type: "string", valueHint: "chip", description: "accelerator (default: request.chip)" },
+  chips: { type: "string", alias: "n", valueHint: "count", description: "accelerators in all" },
+  nodes: { type: "string", valueHint: "count", description: "machines" },
+  partition: { type: "string", valueHint: "partition", description: "of SLURM" },
+  time: { type: "string", valueHint: "time", description: 'most time: "12 hours", "1-12:00:00"' },
+  mem: { type: "string", valueHint: "memory", description: 'memory a node: "64 GiB"' },
+  cpu: { type: "string", valueHint: "count", description: "cores a node" },
+  "ship-data": { type: "boolean", description: "copy data that the host does not have" },
+  clean: { type: "boolean", description: "ship users' code only as it is committed" },
+  dirty: { type: "boolean", description: "ship users' code as it is (the default)" },
+  "allow-change": { type: "boolean", description: "as for theseus run" },
+  "dry-run": { type: "boolean", description: "show host, script and what would be shipped" },
+  explain: { type: "boolean", description: "show every host and why it was taken or not" },
+} as const;
+
+export const submitRepeated = {
+  ...loadArgs,
+  env: { valueHint: "k=v", description: "a variable for the job; ${env:NAME} is taken from here" },
+  sbatch: { valueHint: "key=v", description: "any option of sbatch" },
+} as const;
+
+export interface SubmitFlags {
+  readonly [name: string]: unknown;
+}
+
+const textOf = (flags: SubmitFlags, name: string): string | undefined => {
+  const value = flags[name];
+  return typeof value === "string" ? value : undefined;
+};
+
+function countOf(flags: SubmitFlags, name: string): number | undefined {
+  const text = textOf(flags, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new UsageError(`--${name} expected a number >= 1, got "${text}"`);
+  return value;
+}
+
+function parsed<T>(
+  flags: SubmitFlags,
+  name: string,
+  parse: (text: string) => T | undefined,
+  what: string,
+): T | undefined {
+  const text = textOf(flags, name);
+  if (text === undefined) return undefined;
+  const value = parse(text);
+  if (value === undefined) throw new UsageError(`--${name} expected ${what}, got "${text}"`);
+  return value;
+}
+
+export function resourcesOf(config: Config, flags: SubmitFlags): Resources {
+  const request = config.values(requestFields);
+  const chip = textOf(flags, "chip") ?? request.chip;
+  const memory = parsed(flags, "mem", parseMemory, 'memory like "64 GiB"');
+  const time = parsed(flags, "time", parseDuration, 'time like "12 hours" or "1-12:00:00"');
+  const nodes = countOf(flags, "nodes") ?? request.nodes;
+  const chips = countOf(flags, "chips") ?? request.chips;
+  if (chips % nodes !== 0 && chip !== null)
+    throw new ConfigError(`request: ${chips} chips do not spread evenly over ${nodes} nodes`, {
+      place: { key: "request.nodes" },
+    });
+  return {
+    ...{ chip, chips, nodes },
+    cpus: countOf(flags, "cpu") ?? request.cpus,
+    memoryBytes: memory ?? parseMemory(request.memory) ?? null,
+    timeSeconds: time ?? parseDuration(request.time) ?? null,
+  };
+}
+
+export function choiceOf(flags: SubmitFlags, file: DispatchFile): Choice {
+  const list = (name: string): string[] =>
+    (textOf(flags, name) ?? "").split(",").filter((each) => each !== "");
+  const host = textOf(flags, "host");
+  if (host !== undefined) hostNamed(file, host);
+  return {
+    ...{ host, clusters: list("cluster"), excluded: list("exclude-cluster") },
+    partition: textOf(flags, "partition"),
+    all: flags.explain === true,
+  };
+}
+
+/** This executable; from a source tree, the one that scripts/build.ts made. */
+export function binaryOf(): string {
+  const named = process.env.THESEUS_BINARY;
+  if (named !== undefined && named !== "") return resolve(named);
+  return Bun.main.startsWith("/$bunfs/")
+    ? process.execPath
+    : join(import.meta.dir, "../../dist/theseus");
+}
+
+/** Asks a training to save and to end; a task listens to SIGTERM alone. */
+function signalOf({ job, config }: LoadedJob): string {
+  if (job.kind !== "training") return "TERM";
+  const signal = config.get(trainingFields.preemptionSignal);
+  if (signal === "none")
+    throw new ConfigError("a submitted job is told by a signal to save and to end, got none", {
+      place: { key: "training.preemption_signal" },
+    });
+  return signal.replace(/^SIG/, "");
+}
+
+/** Settings that never name a file. */
+const NO_PATHS = /^(job$|request\/|logging\/|sampling\/|training\/|architecture\/)/;
+
+function strings(value: unknown, out: string[] = []): string[] {
+  if (typeof value === "string") out.push(value);
+  else if (typeof value === "object" && value !== null)
+    for (const each of Object.values(value)) strings(each, out);
+  return out;
+}
+
+/** Values that name files here. A bare word is taken for a file only among the settings of the data. */
+async function assetsOf(configs: readonly Config[]): Promise<Asset[]> {
+  const found = new Map<string, Asset>();
+  for (const config of configs)
+    for (const path of config.schema.fields.keys()) {
+      if (NO_PATHS.test(path)) continue;
+      for (const value of strings(config.at(path))) {
+        if (found.has(value) || value.startsWith("hf:") || !existsSync(value)) continue;
+        if (!path.startsWith("data/") && !value.includes("/")) continue;
+        const asset = await assetOf(path.split("/").join("."), value);
+        if (asset !== null) found.set(value, asset);
+      }
+    }
+  return [...found.values()];
+}
+
+function replaced(value: unknown, paths: ReadonlyMap<string, string>): unknown {
+  if (typeof value === "string") return paths.get(value) ?? value;
+  if (Array.isArray(value)) return value.map((each) => replaced(each, paths));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, replaced(each, paths)]),
+  );
+}
+
+function configText({ job, config }: LoadedJob, paths: ReadonlyMap<string, string>): string {
+  const changes = [...config.schema.fields.values()]
+    .filter(({ path }) => !NO_PATHS.test(path))
+    .map((field) => [field, replaced(config.at(field.path), paths)] as const);
+  return writeYaml(job.schema, config.with(new Map(changes)), `${job.name}, as it was submitted`);
+}
+
+export interface CellRequest {
+  readonly run: Cell["run"];
+  readonly stages: readonly LoadedJob[];
+}
+
+const cellOf = ({ run, stages }: CellRequest): Cell => ({
+  run,
+  configs: stages.map((stage, i) => ({
+    name: i === 0 ? "config.yaml" : `config-stage-${i + 1}.yaml`,
+    text: (paths) => configText(stage, paths),
+  })),
+});
+
+export async function submitOptions(
+  file: DispatchFile,
+  cells: readonly CellRequest[],
+  flags: SubmitFlags,
+  repeated: {
+    readonly load: readonly string[];
+    readonly env: readonly string[];
+    readonly sbatch: readonly string[];
+  },
+): Promise<SubmitOptions> {
+  const [first] = cells[0]?.stages ?? [];
+  if (first === undefined) throw new UsageError("there is nothing to submit");
+  if (flags.clean === true && flags.dirty === true)
+    throw new UsageError("--clean and --dirty exclude each other");
+  return {
+    ...{ file, cells: cells.map(cellOf), sweep: null },
+    resources: resourcesOf(first.config, flags),
+    sbatch: pairs("sbatch", repeated.sbatch, /^[a-z][a-z0-9-]*$/),
+    env: pairs("env", repeated.env, /^[A-Za-z_]\w*$/),
+    signal: signalOf(first),
+    args: flags["allow-change"] === true ? ["--allow-change"] : [],
+    binary: binaryOf(),
+    code: await snapshotOf(repeated.load, flags.clean === true),
+    assets: await assetsOf(cells.flatMap(({ stages }) => stages.map(({ config }) => config))),
+    shipData: flags["ship-data"] === true,
+  };
+}

@@ -1,0 +1,165 @@
+/** @file theseus submit: the same run on another host. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assetTarget } from "../dispatch/assets.ts";
+import type { JobRecord } from "../dispatch/job_record.ts";
+import { runText } from "../dispatch/job_spec.ts";
+import type { Candidate } from "../dispatch/solve.ts";
+import { solve } from "../dispatch/solve.ts";
+import { stateFolder } from "../dispatch/state_folder.ts";
+import { type Prepared, prepare, submitOne } from "../dispatch/submit.ts";
+import { configSource, loadJob } from "../jobs/load_job.ts";
+import { ConfigError, UserError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
+import { command } from "./command.ts";
+import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
+import { followLog } from "./follow_log.ts";
+import { bytesText, tableText } from "./format.ts";
+import { choiceOf, submitArgs, submitOptions, submitRepeated } from "./submission.ts";
+import { uploadLine } from "./upload_line.ts";
+import { loadUserCode } from "./user_code.ts";
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+export function checkNames(names: Readonly<Record<string, string>>): void {
+  for (const [what, name] of Object.entries(names))
+    if (!NAME.test(name))
+      throw new ConfigError(`${what}: expected letters, digits, ".", "_" and "-", got "${name}"`);
+}
+
+export function showCandidates(candidates: readonly Candidate[], json: boolean): void {
+  if (json) return;
+  const rows = candidates.map(({ host, verdict, reason, taken }) => [
+    ...[taken ? "*" : " ", host, verdict, reason],
+  ]);
+  process.stdout.write(tableText(rows));
+}
+
+/** What would be sent, without sending it. */
+function shown(prepared: Prepared): Record<string, unknown> {
+  const { host, specs, scripts, binary, options, resources } = prepared;
+  const { root } = host.entry.cluster;
+  return {
+    host: host.entry.name,
+    directory: specs[0]?.directory,
+    script: scripts[0],
+    resources,
+    environment: [...host.entry.env.keys(), ...options.env.keys()],
+    ships: {
+      theseus: binary.target,
+      code: options.code?.files ?? [],
+      data: options.assets.map((asset) => ({
+        key: asset.key,
+        from: asset.local,
+        bytes: asset.bytes,
+        to: assetTarget(root, asset),
+      })),
+    },
+  };
+}
+
+function printDryRun(prepared: Prepared): void {
+  const { host, binary, options, scripts, specs } = prepared;
+  const { root } = host.entry.cluster;
+  const rows = [
+    ["host", host.entry.name],
+    ["run", specs[0]?.directory ?? ""],
+    ["theseus", `${options.binary} -> ${binary.target}`],
+    ...(options.code === null
+      ? []
+      : [["code", `${options.code.files.length} files of ${options.code.folder}`]]),
+    ...options.assets.map((asset) => [
+      "data",
+      `${asset.local} (${bytesText(asset.bytes)}) -> ${assetTarget(root, asset)}`,
+    ]),
+  ];
+  process.stdout.write(`${tableText(rows)}\n${scripts[0]}`);
+}
+
+/** Training knows one device today: the script is right already, and kept for that day. */
+function expectOneDevice({ resources, scripts, specs }: Prepared): void {
+  if (resources.nodes === 1 && resources.chips === 1) return;
+  const folder = join(stateFolder(), "scripts");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${specs[0]?.run.name}.sh`);
+  writeFileSync(path, scripts[0] ?? "");
+  throw new ConfigError(
+    `training on several devices is not there yet: ${resources.chips} chips on ${resources.nodes} nodes are asked for`,
+    { hint: `nothing was submitted; the script that it would be is in ${path}` },
+  );
+}
+
+function report(record: JobRecord, json: boolean): void {
+  const { host, job, directory, log: logPath } = record;
+  if (json)
+    printJson({ event: "submitted", run: runText(record), host, job, directory, log: logPath });
+  else process.stdout.write(`submitted ${runText(record)} to ${host}: job ${job}\n`);
+  log.info(`theseus status ${record.name}, theseus logs ${record.name} -f`);
+}
+
+export default command({
+  name: "submit",
+  summary: "run a job on another host or a SLURM cluster",
+  examples: [
+    "theseus submit first gpt/tiny-sotu --host login",
+    'theseus submit big my.yaml --chip h100 --time "12 hours" training.steps=20000',
+    "theseus submit mine my.yaml --load my_model.ts --ship-data --follow",
+    "theseus submit first my.yaml --dry-run --explain",
+  ],
+  overrides: true,
+  args: {
+    name: { type: "positional", required: true, description: "name of the run" },
+    config: { type: "positional", required: true, description: "a YAML file or a preset's name" },
+    project: { type: "string", alias: "p", default: "general", description: "project" },
+    group: { type: "string", alias: "g", default: "default", description: "group" },
+    ...dispatchArgs,
+    ...submitArgs,
+    follow: { type: "boolean", description: "show its log until it ends" },
+  },
+  repeated: {
+    ...submitRepeated,
+    stage: {
+      alias: "s",
+      valueHint: "stage.yaml",
+      description: "a further stage, as for theseus run",
+    },
+  },
+  async run({ args, overrides, repeated }) {
+    const { name, project, group } = args;
+    const json = args.json === true;
+    checkNames({ name, project, group });
+    await loadUserCode(repeated.load);
+    const stages = [args.config, ...repeated.stage].map((file) =>
+      loadJob(configSource(file), overrides),
+    );
+    const file = dispatchFileOf(args);
+    const line = uploadLine(args.quiet === true || json);
+    const options = await submitOptions(
+      file,
+      [{ run: { project, group, name }, stages }],
+      args,
+      repeated,
+    );
+    let candidates: readonly Candidate[] = [];
+    const solution = await solve(file, options.resources, choiceOf(args, file), (all) => {
+      candidates = all;
+      if (args.explain === true) showCandidates(all, json);
+    });
+    const prepared = await prepare({ ...options, onProgress: line.for }, solution);
+    if (args["dry-run"] === true) {
+      if (json) printJson({ ...shown(prepared), candidates });
+      else printDryRun(prepared);
+    }
+    expectOneDevice(prepared);
+    if (args["dry-run"] === true) return 0;
+    let record: JobRecord;
+    try {
+      record = await submitOne(prepared);
+    } finally {
+      line.end();
+    }
+    if (!record.job) throw new UserError("the job has no name");
+    report(record, json);
+    return args.follow === true ? followLog(solution.host, record, json) : 0;
+  },
+});

@@ -1,0 +1,145 @@
+/**
+ * @file How a submitted run stands, from what is known of it: its own files first, then what the scheduler says. Nothing known is
+ * `unknown`, never a failure.
+ */
+
+export type RunState =
+  | "queued"
+  | "running"
+  | "finished"
+  | "failed"
+  | "preempted"
+  | "cancelled"
+  | "unknown";
+
+/** A line of `attempts.jsonl`, which the job's script writes. */
+export interface AttemptEvent {
+  readonly event: "start" | "waiting" | "end";
+  readonly job: string;
+  readonly attempt: number;
+  readonly host: string;
+  readonly time: number;
+  readonly checkpoint: number;
+  readonly code: number;
+  readonly next: string;
+}
+
+export interface Evidence {
+  /** The job that was submitted last, or started by hand since. */
+  readonly job: string;
+  /** Newest last; of that job alone. */
+  readonly events: readonly AttemptEvent[];
+  /** exit.json of the training. */
+  readonly exit: { readonly state: string; readonly reason: string } | null;
+  readonly heartbeatAge: number | null;
+  /** Whoever asked for the end of that job. */
+  readonly cancelled: boolean;
+  /** `pending`, `running`, `ending` or `gone` with the scheduler's own word and its reason; null: it does not say. */
+  readonly scheduler: {
+    readonly word: string;
+    readonly state: string;
+    readonly reason: string;
+  } | null;
+  /** Why the scheduler says nothing. */
+  readonly silence: string;
+}
+
+export interface Standing {
+  readonly state: RunState;
+  readonly reason: string;
+}
+
+/** A heartbeat younger than this means that the run goes on. */
+const ALIVE_S = 60;
+
+const CODES: Readonly<Record<number, string>> = {
+  2: "its configuration is wrong",
+  3: "something it needs was not found",
+  5: "the run is locked or its configuration may not change so",
+  6: "data or checkpoint is corrupt",
+  7: "loss or gradients are not finite, or memory ran out",
+  126: "theseus could not be executed there",
+  127: "theseus was not found there",
+  137: "killed, perhaps for memory",
+  143: "killed by SIGTERM",
+};
+
+const ENDED: Readonly<Record<string, string>> = {
+  TIMEOUT: "the time limit was reached before it could save",
+  OUT_OF_MEMORY: "out of memory",
+  NODE_FAIL: "its node failed",
+  BOOT_FAIL: "its node did not start",
+  DEADLINE: "its deadline passed",
+  KILLED: "its processes are gone without a word: killed, perhaps for memory",
+  REBOOTED: "the host was restarted meanwhile",
+  FAILED: "the job failed",
+};
+
+function failedStanding({ exit }: Evidence, { code }: AttemptEvent): Standing {
+  const own = exit?.state === "failed" ? exit.reason : undefined;
+  const reason = own ?? `exit code ${code}${CODES[code] === undefined ? "" : `: ${CODES[code]}`}`;
+  return { state: "failed", reason };
+}
+
+/** The script saw the training end; what it meant to do next. */
+function afterEnd(evidence: Evidence, last: AttemptEvent): Standing | null {
+  switch (last.next) {
+    case "finished":
+      return { state: "finished", reason: "" };
+    case "cancelled":
+      return { state: "cancelled", reason: "" };
+    case "failed":
+      return failedStanding(evidence, last);
+    case "gave up":
+      return { state: "failed", reason: "several attempts in a row brought no new checkpoint" };
+    case "not requeued":
+      return { state: "preempted", reason: "saved, but SLURM did not take it back into the queue" };
+    default:
+      return null;
+  }
+}
+
+function byScheduler(evidence: Evidence, last: AttemptEvent | undefined): Standing | null {
+  const { scheduler, exit, cancelled } = evidence;
+  if (scheduler === null) return null;
+  const { word, state, reason } = scheduler;
+  const again = last === undefined ? "" : `attempt ${last.attempt + 1}`;
+  const texts = (parts: readonly string[]): string =>
+    parts.filter((part) => part !== "").join(", ");
+  if (word === "pending") {
+    const why = reason === "" || reason === "None" ? "" : reason;
+    return { state: "queued", reason: texts([again, why]) };
+  }
+  if (word === "ending") return { state: cancelled ? "cancelled" : "running", reason: "ending" };
+  if (word === "running") {
+    if (last?.event === "waiting") return { state: "queued", reason: "waits for free devices" };
+    const before = last === undefined ? "starting" : "";
+    return { state: "running", reason: last?.event === "end" ? `${again} starting` : before };
+  }
+  if (cancelled || state.startsWith("CANCELLED")) return { state: "cancelled", reason: "" };
+  if (state === "PREEMPTED") return { state: "preempted", reason: "not taken back into the queue" };
+  if (exit?.state === "finished" && (state === "COMPLETED" || state === "UNKNOWN"))
+    return { state: "finished", reason: "" };
+  const why = ENDED[state];
+  if (why !== undefined) return { state: "failed", reason: why };
+  return null;
+}
+
+export function standing(evidence: Evidence): Standing {
+  const { events, heartbeatAge, cancelled, silence, scheduler } = evidence;
+  const last = events.at(-1);
+  const ended = last?.event === "end" ? afterEnd(evidence, last) : null;
+  if (ended !== null) return ended;
+  const asked = byScheduler(evidence, last);
+  if (asked !== null) return asked;
+  if (last?.event === "start" && heartbeatAge !== null && heartbeatAge < ALIVE_S)
+    return { state: "running", reason: silence };
+  if (last?.event === "end" && last.next === "stopped")
+    return cancelled
+      ? { state: "cancelled", reason: "" }
+      : { state: "preempted", reason: "saved and stopped by the scheduler" };
+  if (last?.event === "end")
+    return { state: "preempted", reason: "saved, waits for its next attempt" };
+  const unsaid = scheduler === null ? silence : `SLURM says ${scheduler.state}`;
+  return { state: "unknown", reason: unsaid === "" ? "nothing is known of its job" : unsaid };
+}

@@ -1,0 +1,25 @@
+/** @file What a job's script has for hosts without scheduler alone: its own name, devices of its own, starting itself anew. */
+import type { JobSpec } from "./job_spec.ts";
+import { quote } from "./quote.ts";
+import devices from "./sh/plain_devices.sh" with { type: "text" };
+import locks from "./sh/plain_locks.sh" with { type: "text" };
+import slot from "./sh/plain_slot.sh" with { type: "text" };
+
+/** The folder is everybody's: the locks keep jobs of all users apart. */
+export const LOCKS = "/tmp/theseus-locks";
+
+export function plainLocks({ resources, slots }: JobSpec): string {
+  const { chip, chips } = resources;
+  if (chip === null && slots === null) return "";
+  const parts = [`locks=${LOCKS}`, locks];
+  if (slots !== null)
+    parts.push(`slot_name=${quote(slots.name)}`, `slot_count=${slots.count}`, slot);
+  if (chip !== null) parts.push(`device_count=${chips}`, devices);
+  return parts.join("\n");
+}
+
+export const plainStart = (command: string): string => `
+stop_training() { kill -s "$stop_signal" "$trainer" 2>/dev/null; }
+note start
+${command} &
+trainer=$!`;

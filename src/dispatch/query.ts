@@ -1,0 +1,193 @@
+/** @file How runs of a host stand, all in one call: their files, and the queue, which is asked for at most every half minute. */
+import type { HostEntry } from "./dispatch_file.ts";
+import { expectRun, type Host, MARK, sections } from "./host.ts";
+import type { JobRecord } from "./job_record.ts";
+import { runText } from "./job_spec.ts";
+import { type AttemptEvent, type Evidence, type RunState, standing } from "./ladder.ts";
+import { quote, quotePath } from "./quote.ts";
+import { remoteFunctions } from "./remote_functions.ts";
+import askSlurm from "./sh/ask_slurm.sh" with { type: "text" };
+import readQueue from "./sh/read_queue.sh" with { type: "text" };
+import readRuns from "./sh/read_runs.sh" with { type: "text" };
+
+export interface RunStatus {
+  readonly run: string;
+  readonly host: string;
+  readonly state: RunState;
+  readonly reason: string;
+  readonly step: number | null;
+  readonly job: string;
+  readonly attempt: number;
+  readonly node: string | null;
+  readonly submitted: number;
+  readonly heartbeat_age_s: number | null;
+  readonly directory: string;
+  readonly log: string;
+  /** Of a failed run. */
+  readonly log_tail: readonly string[];
+}
+
+const TAIL_LINES = 15;
+
+/** `null`: all runs under the cluster's root. */
+export function queryScript(entry: HostEntry, directories: readonly string[] | null): string {
+  const { root, work } = entry.cluster;
+  const slurm = entry.type === "slurm";
+  const all = `${quotePath(root)}/runs/*/*/*`;
+  return [
+    `section() { printf '\\n%s %s\\n' '${MARK}' "$1"; }`,
+    `tail_lines=${TAIL_LINES}`,
+    `poll_seconds=${entry.pollSeconds}`,
+    `queue_file=${quotePath(work)}/status/queue-$(id -un)`,
+    remoteFunctions(entry),
+    slurm ? readQueue : "",
+    slurm ? askSlurm : 'ask() { job_state "$1" "$2/submit"; }',
+    `list_runs() { for d in ${directories === null ? all : directories.map(quote).join(" ")}; do echo "$d"; done; }`,
+    readRuns,
+  ].join("\n");
+}
+
+function json<T>(text: string | undefined): T | null {
+  try {
+    return JSON.parse(text ?? "") as T;
+  } catch {
+    return null;
+  }
+}
+
+function lines<T>(text: string | undefined): T[] {
+  return (text ?? "").split("\n").flatMap((line) => {
+    const parsed = json<T>(line);
+    return parsed === null ? [] : [parsed];
+  });
+}
+
+interface QueueRow {
+  readonly state: string;
+  readonly reason: string;
+  readonly node: string;
+}
+
+interface Queue {
+  readonly asked: number;
+  readonly rows: ReadonlyMap<string, QueueRow>;
+}
+
+function parseQueue(text: string | undefined): Queue {
+  const [asked = "", ...rows] = (text ?? "").split("\n");
+  return {
+    asked: Number(asked) || 0,
+    rows: new Map(
+      rows
+        .map((row) => row.split("|"))
+        .filter((cells) => cells.length >= 4)
+        .map(([id = "", state = "", reason = "", node = ""]) => [id, { state, reason, node }]),
+    ),
+  };
+}
+
+/** As \`job_word\` of the host's functions has it. */
+function wordOf(state: string): string {
+  if (
+    /^(PENDING|CONFIGURING|REQUEUED|REQUEUE_HOLD|REQUEUE_FED|SPECIAL_EXIT|RESV_DEL_HOLD)/.test(
+      state,
+    )
+  )
+    return "pending";
+  if (/^(RUNNING|SUSPENDED|STOPPED|SIGNALING|RESIZING|STAGE_OUT)/.test(state)) return "running";
+  return state === "COMPLETING" ? "ending" : "gone";
+}
+
+function schedulerOf(
+  job: string,
+  submitted: number,
+  said: string,
+  queue: Queue | null,
+): Evidence["scheduler"] {
+  const row = queue?.rows.get(job);
+  if (row !== undefined) return { word: wordOf(row.state), state: row.state, reason: row.reason };
+  const [word = "", state = ""] = said.trim().split(" ");
+  if (word !== "" && word !== "unknown") return { word, state, reason: "" };
+  // Submitted after the queue was asked for.
+  if (queue !== null && queue.asked > 0 && submitted >= queue.asked)
+    return { word: "pending", state: "PENDING", reason: "" };
+  return null;
+}
+
+/** A job that somebody started by hand after the last submission is the run's job now. */
+function currentJob(record: JobRecord, events: readonly AttemptEvent[]): string {
+  const last = events.at(-1);
+  return last !== undefined && last.job !== record.job && last.time > record.submitted
+    ? last.job
+    : record.job;
+}
+
+function statusOf(
+  host: HostEntry,
+  parts: ReadonlyMap<string, string>,
+  key: string,
+  queue: Queue | null,
+): RunStatus | null {
+  const part = (name: string): string | undefined => parts.get(`${key}.${name}`);
+  const record = json<JobRecord>(part("job.json"));
+  if (record === null) return null;
+  const now = Number(parts.get("now"));
+  const all = lines<AttemptEvent>(part("events"));
+  const job = currentJob(record, all);
+  const events = all.filter((event) => event.job === job);
+  const heartbeat = json<{ time: number; step: number; host: string }>(part("heartbeat.json"));
+  const age = heartbeat === null ? null : Math.max(0, now - heartbeat.time);
+  const { state, reason } = standing({
+    ...{ job, events, heartbeatAge: age },
+    exit: json(part("exit.json")),
+    cancelled: part("cancel")?.trim() === job,
+    scheduler: schedulerOf(job, record.submitted, part("said") ?? "", queue),
+    silence: parts.get("silence")?.trim() ?? "",
+  });
+  const step = json<{ step?: number }>(part("metrics"))?.step ?? heartbeat?.step ?? null;
+  const tail = (part("tail") ?? "").split("\n").filter((line) => line.trim() !== "");
+  return {
+    run: runText(record),
+    host: host.name,
+    ...{ state, reason, step, job },
+    attempt: events.at(-1)?.attempt ?? 0,
+    node: queue?.rows.get(job)?.node || (events.at(-1)?.host ?? null),
+    submitted: record.submitted,
+    heartbeat_age_s: age,
+    directory: record.directory,
+    log: record.log,
+    log_tail: state === "failed" ? tail : [],
+  };
+}
+
+export interface Queried {
+  readonly statuses: readonly RunStatus[];
+  /** As the runs' folders hold them. */
+  readonly records: readonly JobRecord[];
+}
+
+/** `directories` null: whatever was submitted to that host, by anybody. */
+export async function queryHost(
+  host: Host,
+  directories: readonly string[] | null,
+): Promise<Queried> {
+  if (directories?.length === 0) return { statuses: [], records: [] };
+  const { stdout } = await expectRun(
+    host,
+    queryScript(host.entry, directories),
+    "ask for the runs",
+  );
+  const parts = sections(stdout);
+  const queue = host.entry.type === "slurm" ? parseQueue(parts.get("queue")) : null;
+  const statuses: RunStatus[] = [];
+  const records: JobRecord[] = [];
+  for (let i = 0; parts.has(`run${i}`); i++) {
+    const status = statusOf(host.entry, parts, `run${i}`, queue);
+    const record = json<JobRecord>(parts.get(`run${i}.job.json`));
+    if (status === null || record === null) continue;
+    // Where the record stands is where the run is, whatever it was called when it was submitted.
+    statuses.push(status);
+    records.push({ ...record, host: host.entry.name });
+  }
+  return { statuses, records };
+}

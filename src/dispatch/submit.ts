@@ -1,0 +1,364 @@
+/**
+ * @file Submits a run: chooses the host, ships what is missing there, and makes one job. Nothing is queued before all that the job
+ * needs is on the host.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { parseMemory } from "../config/amounts.ts";
+import { RemoteError, UserError } from "../util/errors.ts";
+import { type Asset, shipAssets } from "./assets.ts";
+import {
+  COMMIT_EXIT,
+  type Commit,
+  type CommitCell,
+  type CommitFile,
+  commitScript,
+} from "./commit_script.ts";
+import { type DispatchFile, type HostEntry, secondsOf } from "./dispatch_file.ts";
+import { type Host, lastLine } from "./host.ts";
+import { type JobRecord, remember } from "./job_record.ts";
+import { jobScript } from "./job_script.ts";
+import {
+  type JobSpec,
+  leadSeconds,
+  type Resources,
+  type RunName,
+  runFolder,
+  runText,
+} from "./job_spec.ts";
+import { absolute, type Probe } from "./probe.ts";
+import { quote } from "./quote.ts";
+import { type CodeSnapshot, snapshotTarget, unpackSnapshot } from "./snapshot.ts";
+import type { Placement, Solution } from "./solve.ts";
+import { type Progress, rememberedHash, upload } from "./upload.ts";
+
+/** One run that is to be submitted. */
+export interface Cell {
+  readonly run: RunName;
+  /** Written to the run's `submit/` folder: configurations, whose paths may be replaced by those of the host. */
+  readonly configs: readonly {
+    readonly name: string;
+    text(paths: ReadonlyMap<string, string>): string;
+  }[];
+}
+
+export interface SubmitOptions {
+  readonly file: DispatchFile;
+  readonly cells: readonly Cell[];
+  /** Name of the sweep whose cells these are. */
+  readonly sweep: { readonly name: string; readonly maxParallel: number | null } | null;
+  readonly resources: Resources;
+  readonly sbatch: ReadonlyMap<string, string>;
+  readonly env: ReadonlyMap<string, string>;
+  readonly signal: string;
+  /** Further arguments of `theseus run`. */
+  readonly args: readonly string[];
+  readonly binary: string;
+  readonly code: CodeSnapshot | null;
+  readonly assets: readonly Asset[];
+  readonly shipData: boolean;
+  readonly onProgress?: (what: string) => Progress;
+}
+
+/** What stands in the environment's file; `${env:NAME}` is taken from here, now. */
+export function environmentText(entry: HostEntry, own: ReadonlyMap<string, string>): string {
+  const all = new Map([...entry.env, ...own]);
+  const lines = [...all].map(([key, value]) => {
+    const resolved = value.replaceAll(/\$\{env:(\w+)\}/g, (_, name: string) => {
+      const found = process.env[name];
+      if (found === undefined)
+        throw new UserError(
+          `the variable ${name} is not set here; ${key} of ${entry.name} needs it`,
+          {
+            code: "config",
+          },
+        );
+      return found;
+    });
+    return `${key}='${resolved.replaceAll("'", `'\\''`)}'`;
+  });
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** What a request leaves open is the host's. */
+export function withDefaults(wanted: Resources, entry: HostEntry): Resources {
+  return {
+    ...wanted,
+    cpus: wanted.cpus ?? entry.cpus,
+    memoryBytes: wanted.memoryBytes ?? parseMemory(entry.memory) ?? null,
+    timeSeconds: wanted.timeSeconds ?? secondsOf(entry.time),
+  };
+}
+
+export interface Prepared {
+  readonly host: Host;
+  readonly probe: Probe;
+  readonly options: SubmitOptions;
+  readonly submission: string;
+  readonly resources: Resources;
+  readonly binary: { readonly hash: string; readonly target: string };
+  readonly specs: readonly JobSpec[];
+  readonly scripts: readonly string[];
+  readonly environment: string;
+}
+
+const logOf = (entry: HostEntry, probe: Probe, directory: string, run: RunName): string =>
+  entry.cluster.log === null
+    ? `${directory}/logs/job.log`
+    : `${absolute(entry.cluster.log, probe)}/${run.project}/${run.group}/${run.name}.log`;
+
+function specOf(
+  cell: Cell,
+  options: SubmitOptions,
+  { host, probe, placement }: { host: Host; probe: Probe; placement: Placement },
+  resources: Resources,
+  parts: { binary: string; submission: string; lastSave: number | null },
+): JobSpec {
+  const { entry } = host;
+  const root = absolute(entry.cluster.root, probe);
+  const directory = runFolder(root, cell.run);
+  const { project, group, name } = cell.run;
+  const [first = "", ...stages] = cell.configs.map(
+    (config) => `${directory}/submit/${config.name}`,
+  );
+  const code =
+    options.code === null ? [] : snapshotLoads(options.code, absolute(entry.cluster.work, probe));
+  const args = [
+    ...["run", name, first, root, "-p", project, "-g", group],
+    ...stages.flatMap((stage) => ["-s", stage]),
+    ...code.flatMap((path) => ["--load", path]),
+    ...options.args,
+  ];
+  const { sweep } = options;
+  const slots =
+    sweep?.maxParallel == null || entry.type === "slurm"
+      ? null
+      : { name: `sweep-${parts.submission}`, count: sweep.maxParallel };
+  const slurm =
+    entry.type === "slurm"
+      ? {
+          ...{ partition: placement.partition, gres: placement.gres },
+          ...{ account: entry.account, qos: entry.qos },
+          extra: new Map([...entry.sbatch, ...options.sbatch]),
+        }
+      : null;
+  return {
+    ...{ run: cell.run, host: entry.name, directory, args, resources, slurm, slots },
+    log: logOf(entry, probe, directory, cell.run),
+    binary: parts.binary,
+    setup: entry.setup,
+    signal: options.signal,
+    leadSeconds: leadSeconds(resources.timeSeconds, parts.lastSave),
+    submission: parts.submission,
+  };
+}
+
+const snapshotLoads = (code: CodeSnapshot, work: string): string[] =>
+  code.loads.map((path) => `${snapshotTarget(code, work)}/${path}`);
+
+/** Everything up to what is sent; nothing is changed on the host. */
+export async function prepare(options: SubmitOptions, solution: Solution): Promise<Prepared> {
+  const { host, probe } = solution;
+  const { entry } = host;
+  if (!existsSync(options.binary))
+    throw new UserError(`there is no executable ${options.binary} to ship`, {
+      code: "not_found",
+      hint: "bun scripts/build.ts makes it; THESEUS_BINARY names another one",
+    });
+  const hash = await rememberedHash(options.binary);
+  const target = `${absolute(entry.cluster.work, probe)}/bin/theseus-${hash.slice(0, 16)}`;
+  const resources = withDefaults(options.resources, entry);
+  const submission = randomBytes(6).toString("hex");
+  const parts = { binary: target, submission, lastSave: null };
+  const specs = options.cells.map((cell) => specOf(cell, options, solution, resources, parts));
+  return {
+    ...{ host, probe, options, submission, resources, specs },
+    binary: { hash, target },
+    scripts: specs.map(jobScript),
+    environment: environmentText(entry, options.env),
+  };
+}
+
+function recordOf(prepared: Prepared, spec: JobSpec): JobRecord {
+  const { host, probe, submission, resources } = prepared;
+  return {
+    ...{ schema_version: 1, ...spec.run, host: host.entry.name },
+    scheduler: spec.slurm === null ? "plain" : "slurm",
+    ...{ submission, job: "@JOB@", submitted: 0, directory: spec.directory, log: spec.log },
+    ...{ binary: spec.binary, user: probe.user, chip: resources.chip },
+    ...{ chips: resources.chips, nodes: resources.nodes, time_s: resources.timeSeconds },
+  };
+}
+
+/** Copies the executable, users' code and data; everything has its final name only when all of it is there. */
+async function ship(prepared: Prepared): Promise<ReadonlyMap<string, string>> {
+  const { host, options, binary, probe } = prepared;
+  const { entry } = host;
+  const report = options.onProgress ?? (() => () => undefined);
+  // What is missing and may not be copied is said before anything is sent.
+  const root = absolute(entry.cluster.root, probe);
+  const paths = await shipAssets(host, root, options.assets, options.shipData, report);
+  const executable = {
+    ...{ local: options.binary, hash: binary.hash, target: binary.target, executable: true },
+    what: "theseus itself",
+  };
+  await upload(host, executable, report("theseus itself"));
+  if (options.code !== null)
+    await unpackSnapshot(host, options.code, absolute(entry.cluster.work, probe));
+  return paths;
+}
+
+const ENCODER = new TextEncoder();
+
+function cellOf(prepared: Prepared, index: number, paths: ReadonlyMap<string, string>): CommitCell {
+  const spec = prepared.specs[index];
+  const cell = prepared.options.cells[index];
+  if (spec === undefined || cell === undefined) throw new Error("internal: no such cell");
+  const record = `${JSON.stringify({ ...recordOf(prepared, spec), submitted: "@TIME@" }, null, 2)}\n`;
+  const files: CommitFile[] = [
+    { name: "job.sh", bytes: ENCODER.encode(prepared.scripts[index]) },
+    { name: "job.json", bytes: ENCODER.encode(record) },
+    { name: "env", bytes: ENCODER.encode(prepared.environment), secret: true },
+    ...cell.configs.map(({ name, text }) => ({ name, bytes: ENCODER.encode(text(paths)) })),
+  ];
+  return { directory: spec.directory, log: spec.log, files };
+}
+
+/** Sorted numbers as sbatch takes them: `0-2,5`. */
+export function rangeText(indices: readonly number[], maxParallel: number | null): string {
+  const parts: string[] = [];
+  for (let i = 0; i < indices.length; i++) {
+    const from = indices[i] ?? 0;
+    let to = from;
+    while (indices[i + 1] === to + 1) to = indices[++i] ?? to;
+    parts.push(from === to ? String(from) : `${from}-${to}`);
+  }
+  return parts.join(",") + (maxParallel === null ? "" : `%${maxParallel}`);
+}
+
+function failure(prepared: Prepared, code: number, said: string): Error {
+  const { host, options } = prepared;
+  const where = host.entry.name;
+  const first = options.cells[0];
+  const run = first === undefined ? "" : runText(first.run);
+  const job = said.replace(/^(live|job) /, "");
+  switch (code) {
+    case COMMIT_EXIT.busy:
+      return new UserError(`${run} is being submitted to ${where} by somebody else right now`, {
+        code: "conflict",
+        hint: `theseus status ${first?.run.name ?? ""} shows its job`,
+      });
+    case COMMIT_EXIT.live:
+      return new UserError(`${run} has a job on ${where} already: ${job}`, {
+        code: "conflict",
+        hint: `theseus status or logs show it; theseus cancel ends it, and then it can be submitted again`,
+      });
+    case COMMIT_EXIT.unknown:
+      return new RemoteError(
+        `cannot tell whether ${job} of ${run} still lives on ${where}; nothing was submitted`,
+      );
+    case COMMIT_EXIT.refused:
+      return new UserError(`${where} refused the job: ${said}`, {
+        code: "config",
+        hint: "theseus hosts --check shows partitions, accounts and limits",
+      });
+    case COMMIT_EXIT.unreachable:
+      return new RemoteError(`SLURM on ${where} did not answer: ${said}`, {
+        hint: "the same command again is safe: it looks for the job first",
+      });
+    case COMMIT_EXIT.folder:
+      return new UserError(`${where}: ${said}`, { code: "config" });
+    default:
+      return new RemoteError(`${where} could not make the job (exit code ${code}: ${said})`);
+  }
+}
+
+/** The queue of all our jobs as it was last asked for; several clients share it. */
+export const queueFile = (work: string, user: string): string => `${work}/status/queue-${user}`;
+
+export async function commit(
+  prepared: Prepared,
+  paths: ReadonlyMap<string, string>,
+  array: Commit["array"],
+  indices: readonly number[],
+): Promise<JobRecord[]> {
+  const { host, probe, specs, submission } = prepared;
+  const cells = indices.map((index) => cellOf(prepared, index, paths));
+  const work = absolute(host.entry.cluster.work, probe);
+  const { script, input } = commitScript(
+    host.entry,
+    { cells, submission, array },
+    queueFile(work, probe.user),
+  );
+  const reply = await host.shell.run(script, { input, timeoutMs: 120_000 });
+  const said = lastLine(reply.stdout) || lastLine(reply.stderr);
+  if (reply.code !== 0) throw failure(prepared, reply.code, said);
+  const made = [...reply.stdout.matchAll(/^job (\S+) (\d+)$/gm)];
+  return indices.map((index, i) => {
+    const spec = specs[index];
+    const [, job = "", time = "0"] = made[i] ?? [];
+    if (spec === undefined || job === "")
+      throw new RemoteError(`${host.entry.name} did not name its job`);
+    const record = { ...recordOf(prepared, spec), job, submitted: Number(time) };
+    remember(record);
+    return record;
+  });
+}
+
+/** Ships and submits a single run. */
+export async function submitOne(prepared: Prepared): Promise<JobRecord> {
+  const paths = await ship(prepared);
+  const [record] = await commit(prepared, paths, null, [0]);
+  if (record === undefined) throw new Error("internal: no record");
+  return record;
+}
+
+/** Ships once and submits all cells; on SLURM as arrays of at most `maxArray` tasks. */
+export async function submitMany(prepared: Prepared, maxArray: number): Promise<JobRecord[]> {
+  const paths = await ship(prepared);
+  const all = prepared.specs.map((_, i) => i);
+  const { sweep } = prepared.options;
+  const parallel = sweep?.maxParallel ?? null;
+  if (prepared.host.entry.type !== "slurm") return commit(prepared, paths, null, all);
+  const out: JobRecord[] = [];
+  for (let from = 0; from < all.length; from += maxArray) {
+    const part = all.slice(from, from + maxArray);
+    const array = arrayOf(prepared, part, parallel);
+    out.push(...(await commit(prepared, paths, array, part)));
+  }
+  return out;
+}
+
+/** One script for all cells of an array: the directives are those of every cell, the work is each cell's own job.sh. */
+function arrayOf(
+  prepared: Prepared,
+  part: readonly number[],
+  parallel: number | null,
+): Commit["array"] {
+  const { specs, scripts, options, submission, host, probe } = prepared;
+  const root = absolute(host.entry.cluster.root, probe);
+  const first = specs[part[0] ?? 0];
+  const folder = `${root}/sweeps/${submission}-${part[0]}`;
+  const header = (scripts[part[0] ?? 0] ?? "")
+    .split("\n")
+    .filter((line) => /^#SBATCH --(?!job-name|output|dependency)/.test(line));
+  const lines = [
+    "#!/bin/bash",
+    `# The jobs of the sweep ${options.sweep?.name ?? ""}, written by theseus sweep: each task is one run's own job.sh.`,
+    `#SBATCH --job-name=theseus.sweep.${options.sweep?.name ?? ""}`,
+    `#SBATCH --output=${folder}/%a.log`,
+    ...header,
+    "cells=(",
+    ...part.map((index) => `  ${quote(specs[index]?.directory ?? "")}`),
+    ")",
+    `directory=\${cells[$SLURM_ARRAY_TASK_ID]}`,
+    `log=$(sed -n 's/^#SBATCH --output=//p' "$directory/submit/job.sh")`,
+    `exec bash "$directory/submit/job.sh" >>"$log" 2>&1`,
+  ];
+  if (first === undefined) return null;
+  const range = rangeText(
+    part.map((_, i) => i),
+    parallel,
+  );
+  return { folder, script: ENCODER.encode(`${lines.join("\n")}\n`), range };
+}

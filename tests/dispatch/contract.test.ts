@@ -1,0 +1,218 @@
+/**
+ * @file What submit, status, logs, cancel, fetch and submit again promise, and what preemption, requeue, a time limit and a lost node
+ * must not change: the same on this machine, over a real sshd, and on a real SLURM, over ssh and directly. Every run is a real
+ * training whose losses must be those of a run that nothing interrupted, bit for bit.
+ */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { hasCluster } from "./available.ts";
+import { CLUSTER, Client, STEPS, slow } from "./client.ts";
+import { SlurmCluster } from "./slurm_cluster.ts";
+import { SshServer } from "./ssh_server.ts";
+
+setDefaultTimeout(180_000);
+
+const HOSTS = `${CLUSTER}hosts:
+  here: { type: local, cluster: one }
+  ssh: { type: plain, ssh: testhost, cluster: one }
+  slurm: { type: slurm, cluster: one, partitions: [low], poll_seconds: 1 }
+  slurm-ssh: { type: slurm, ssh: testhost, cluster: one, partitions: [low], poll_seconds: 1 }
+`;
+
+const SLURM = ["slurm", "slurm-ssh"];
+const PLAIN = ["here", "ssh"];
+
+let cluster: SlurmCluster;
+let server: SshServer;
+let client: Client;
+let reference: string[];
+
+beforeAll(async () => {
+  if (!hasCluster) return;
+  cluster = await SlurmCluster.start();
+  server = await SshServer.start({ env: { SLURM_CONF: cluster.conf } });
+  client = new Client(`ssh_config: ${server.clientConfig}\n${HOSTS}`, {
+    SLURM_CONF: cluster.conf,
+    XDG_RUNTIME_DIR: server.folder,
+  });
+  await client.expect(["run", "reference", "small.yaml", "elsewhere"]);
+  reference = client.losses(join(client.folder, "elsewhere/runs/general/default/reference"));
+  // They take longest and need almost no computing: they go on beside everything else.
+  for (const host of [...PLAIN, ...SLURM])
+    await client.submit(`time-${host}`, host, [...slow(900), "--time", "12 seconds"]);
+});
+
+afterAll(async () => {
+  client?.stop();
+  await server?.stop();
+  await cluster?.stop();
+});
+
+/** The run came to its end, and nothing that happened on the way can be seen in its losses. */
+async function expectSame(name: string): Promise<void> {
+  await client.ended(name);
+  expect(client.losses(client.directory(name))).toEqual(reference);
+}
+
+const attempts = (name: string): number =>
+  client.events(name).filter(({ event }) => event === "start").length;
+
+const trainerOf = (name: string): number =>
+  JSON.parse(readFileSync(join(client.directory(name), "heartbeat.json"), "utf8")).pid;
+
+const real = describe.if(hasCluster);
+
+real("the whole way", () => {
+  test.each([...PLAIN, ...SLURM])(
+    "%s: submit, status, logs, fetch, submit of a finished run",
+    async (host) => {
+      const name = `whole-${host}`;
+      const printed = await client.submit(name, host, [...slow(20)]);
+      expect(printed).toStartWith(`submitted general/default/${name} to ${host}: job `);
+      const early = await client.status(name);
+      expect(["queued", "running", "finished"]).toContain(early.state);
+      const twin = await client.run(["submit", name, "small.yaml", "--host", host]);
+      expect({ code: twin.code, said: twin.stderr }).toEqual({
+        code: 5,
+        said: expect.stringContaining(`general/default/${name} has a job on ${host} already`),
+      });
+      const followed = await client.run(["logs", name, "-f"]);
+      expect(followed.code).toBe(0);
+      expect(followed.stdout).toContain(`finished after ${STEPS} steps`);
+      expect(await client.status(name)).toMatchObject({
+        state: "finished",
+        step: STEPS,
+        attempt: 1,
+      });
+      await client.expect(["fetch", name]);
+      const here = join(client.folder, "here/runs/general/default", name);
+      expect(client.losses(here)).toEqual(reference);
+      expect(readdirSync(join(here, "checkpoints"))).toContain(
+        `step-${String(STEPS).padStart(6, "0")}`,
+      );
+      expect(existsSync(join(here, "submit/env"))).toBe(false);
+      await client.expect(["checkpoint", "verify", here]);
+      expect(statSync(join(client.directory(name), "submit/env")).mode & 0o777).toBe(0o600);
+    },
+  );
+
+  test.each([...PLAIN, ...SLURM])("%s: cancel saves; submit goes on from there", async (host) => {
+    const name = `cancel-${host}`;
+    await client.submit(name, host, slow(100));
+    await client.reached(name, 8);
+    expect(await client.expect(["cancel", name])).toContain("to save and end");
+    await client.until(name, "the end", () => client.events(name).at(-1)?.event === "end");
+    const stopped = await client.status(name);
+    expect(stopped).toMatchObject({ state: "cancelled" });
+    expect(stopped.step ?? 0).toBeLessThan(STEPS);
+    expect(await client.expect(["cancel", name])).toContain("has no job to end: it is cancelled");
+    await client.submit(name, host, slow(20));
+    await expectSame(name);
+    expect(client.log(name)).toContain("goes on from step");
+  });
+});
+
+real("interruptions without a scheduler", () => {
+  test.each(PLAIN)("%s: a signal from outside makes the next attempt, at once", async (host) => {
+    const name = `signal-${host}`;
+    await client.submit(name, host, slow(100));
+    await client.reached(name, 8);
+    const first = trainerOf(name);
+    process.kill(first, "SIGUSR2");
+    await client.until(name, "a second attempt", () => trainerOf(name) !== first);
+    process.kill(trainerOf(name), "SIGTERM");
+    await expectSame(name);
+    expect(client.events(name).filter(({ next }) => next === "requeue")).not.toEqual([]);
+  });
+
+  test.each(PLAIN)("%s: processes killed without a word; submit again", async (host) => {
+    const name = `lost-${host}`;
+    await client.submit(name, host, slow(100));
+    await client.reached(name, 8);
+    const [pid] = readFileSync(join(client.directory(name), "submit/job.id"), "utf8").split(".");
+    process.kill(-Number(pid), "SIGKILL");
+    await Bun.sleep(300);
+    expect(await client.status(name)).toMatchObject({
+      state: "failed",
+      reason: "its processes are gone without a word: killed, perhaps for memory",
+    });
+    await client.submit(name, host, slow(20));
+    await expectSame(name);
+  });
+});
+
+real("interruptions by SLURM", () => {
+  const job = (name: string): string =>
+    readFileSync(join(client.directory(name), "submit/job.id"), "utf8").trim();
+  const shown = async (name: string): Promise<string> =>
+    cluster.command(["scontrol", "show", "job", job(name)]);
+
+  test("scontrol requeue", async () => {
+    const names = SLURM.map((host) => `requeue-${host}`);
+    for (const [i, name] of names.entries()) {
+      await client.submit(name, SLURM[i] ?? "", slow(100));
+      await client.reached(name, 8);
+      await cluster.command(["scontrol", "requeue", job(name)]);
+    }
+    for (const name of names) {
+      await expectSame(name);
+      expect(await shown(name)).toContain("Restarts=1 ");
+    }
+  });
+
+  test("scancel by hand: cancelled, not requeued", async () => {
+    await client.submit("scancel", "slurm", slow(250));
+    await client.reached("scancel", 3);
+    await cluster.command(["scancel", job("scancel")]);
+    await client.ended("scancel", "stopped");
+    await cluster.until(async () => (await shown("scancel")).includes("JobState=CANCELLED"));
+    expect(await client.status("scancel")).toMatchObject({ state: "cancelled" });
+    expect(await shown("scancel")).toContain("Restarts=0 ");
+  });
+
+  test("preemption by a partition of higher priority", async () => {
+    const names = SLURM.map((host) => `preempt-${host}`);
+    for (const [i, name] of names.entries()) await client.submit(name, SLURM[i] ?? "", slow(250));
+    for (const name of names) await client.reached(name, 6);
+    const high = ["srun", "-p", "high", "--exclusive", "-N2", "sleep", "1"];
+    await cluster.command(high);
+    for (const name of names) {
+      await expectSame(name);
+      expect(attempts(name)).toBe(2);
+      expect(await shown(name)).toContain("Restarts=1 ");
+    }
+  });
+
+  test("a node that is lost", async () => {
+    const names = SLURM.map((host) => `node-${host}`);
+    for (const [i, name] of names.entries()) await client.submit(name, SLURM[i] ?? "", slow(250));
+    for (const name of names) await client.reached(name, 6);
+    const nodes = names.map((name) => client.events(name)[0]?.host);
+    expect(nodes).toEqual(["n1", "n1"]);
+    await cluster.killNode("n1");
+    try {
+      for (const name of names) {
+        await expectSame(name);
+        const hosts = client
+          .events(name)
+          .filter(({ event }) => event === "start")
+          .map(({ host }) => host);
+        expect(hosts).toEqual(["n1", "n2"]);
+      }
+    } finally {
+      cluster.startNode("n1");
+    }
+  });
+});
+
+real("a time limit", () => {
+  test.each([...PLAIN, ...SLURM])(
+    "%s: a run of three times its time finishes unattended",
+    async (host) => {
+      const name = `time-${host}`;
+      await expectSame(name);
+      expect(attempts(name)).toBeGreaterThanOrEqual(3);
+    },
+  );
+});
