@@ -5,7 +5,7 @@ const failure = @import("failure.zig");
 
 const Error = failure.Error;
 
-pub const Kind = enum(u8) { none, device, buffer, program, tokenizer };
+pub const Kind = enum(u8) { none, device, buffer, program, tokenizer, trainer };
 
 const Entry = struct {
     pointer: ?*anyopaque,

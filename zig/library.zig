@@ -11,6 +11,7 @@ const info = @import("info.zig");
 const opening = @import("opening.zig");
 const pool = @import("cpu/pool.zig");
 const tokenizers = @import("tokenizer/tokenizer.zig");
+const trainers = @import("tokenizer/train.zig");
 const Device = @import("runtime.zig").Device;
 const Program = binding.Loaded;
 
@@ -276,6 +277,40 @@ export fn theseus_tokenizer_merges(tokenizer: i64, out: ?[*]u8, capacity: i64) i
     const Tokenizer = tokenizers.Tokenizer;
     const found = handles.get(Tokenizer, .tokenizer, tokenizer) catch |e| return minus(e);
     return tokenizers.merges(found, room_of(out, capacity));
+}
+
+/// `family`: a `scan.Family`. A trainer counts the words of texts and learns a vocabulary from them.
+export fn theseus_trainer_open(family: i64, digits: i64) i64 {
+    enter();
+    defer leave();
+    return value(trainers.open(family, digits));
+}
+
+export fn theseus_trainer_close(trainer: i64) i64 {
+    enter();
+    defer leave();
+    return done(trainers.close(trainer));
+}
+
+/// Counts the words of a text that goes on unless `last`; returns how many bytes it took.
+export fn theseus_trainer_add(trainer: i64, text: ?[*]const u8, bytes: i64, last: i64) i64 {
+    enter();
+    defer leave();
+    return value(trainers.add(trainer, bytes_of(text, bytes), last != 0));
+}
+
+/// Learns up to `wanted` merges of pairs that occur at least `least` times; returns how many.
+export fn theseus_trainer_learn(trainer: i64, wanted: i64, least: i64) i64 {
+    enter();
+    defer leave();
+    return value(trainers.learn(trainer, wanted, least));
+}
+
+/// What was learned, as pairs of 32-bit numbers; returns how many there are, writes those that fit into `capacity` bytes.
+export fn theseus_trainer_merges(trainer: i64, out: ?[*]u8, capacity: i64) i64 {
+    enter();
+    defer leave();
+    return value(trainers.learned(trainer, room_of(out, capacity)));
 }
 
 /// One line that says where, then abort: the state of a panicking thread is not to be trusted further.

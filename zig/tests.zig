@@ -43,9 +43,11 @@ test {
     _ = @import("kernels/random_normal.zig");
     _ = @import("kernels/scatter_add.zig");
     _ = @import("tokenizer/added.zig");
+    _ = @import("tokenizer/heap.zig");
     _ = @import("tokenizer/merge.zig");
     _ = @import("tokenizer/pairs.zig");
     _ = @import("tokenizer/scan.zig");
+    _ = @import("tokenizer/train.zig");
     _ = @import("tokenizer/unicode.zig");
     _ = @import("tokenizer/words.zig");
     _ = @import("test/attention_kernels.zig");

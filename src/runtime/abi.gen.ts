@@ -38,4 +38,9 @@ export const SYMBOLS = {
   theseus_tokenizer_close: call(i64),
   theseus_tokenizer_encode: call(i64, ptr, i64, i64, i64, ptr, i64, i64),
   theseus_tokenizer_merges: call(i64, ptr, i64),
+  theseus_trainer_open: call(i64, i64),
+  theseus_trainer_close: call(i64),
+  theseus_trainer_add: call(i64, ptr, i64, i64),
+  theseus_trainer_learn: call(i64, i64, i64),
+  theseus_trainer_merges: call(i64, ptr, i64),
 } as const;

@@ -20,3 +20,4 @@ export {
   NativeTokenizer,
   type WordPattern,
 } from "./tokenizer.ts";
+export { TokenizerTrainer } from "./tokenizer_trainer.ts";

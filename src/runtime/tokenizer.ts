@@ -6,7 +6,7 @@ import { checked } from "./native_error.ts";
 const MAGIC = 0x45504274;
 const VERSION = 1;
 /** Numbers of `Family` in zig/tokenizer/scan.zig. */
-const FAMILIES = { gpt2: 0, gpt4: 1, gpt4o: 2 } as const;
+export const FAMILIES = { gpt2: 0, gpt4: 1, gpt4o: 2 } as const;
 
 export interface WordPattern {
   readonly family: keyof typeof FAMILIES;

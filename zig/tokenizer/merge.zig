@@ -4,6 +4,7 @@
 const std = @import("std");
 const pairs_file = @import("pairs.zig");
 const Pairs = pairs_file.Pairs;
+const Smallest = @import("heap.zig").Smallest;
 const none = pairs_file.none;
 
 /// Where the heap becomes the faster way.
@@ -19,7 +20,7 @@ pub const Merger = struct {
     results: [short_max + lanes]u32 = undefined,
     long: std.ArrayList(u32) = .empty,
     nodes: std.ArrayList(Node) = .empty,
-    heap: std.ArrayList(u64) = .empty,
+    heap: Smallest = .{},
 
     pub fn deinit(m: *Merger, allocator: std.mem.Allocator) void {
         m.long.deinit(allocator);
@@ -84,9 +85,9 @@ pub const Merger = struct {
         if (word.len >= absent) return error.OutOfMemory;
         const count: u32 = @intCast(word.len);
         try m.nodes.resize(allocator, count);
-        m.heap.clearRetainingCapacity();
+        m.heap.items.clearRetainingCapacity();
         // Every merge takes one away and brings two at most.
-        try m.heap.ensureTotalCapacity(allocator, @as(usize, count) * 2);
+        try m.heap.items.ensureTotalCapacity(allocator, @as(usize, count) * 2);
         const nodes = m.nodes.items;
         for (nodes, word, 0..) |*node, byte, i| node.* = .{
             .id = byte,
@@ -95,10 +96,9 @@ pub const Merger = struct {
             .after = if (i + 1 < count) @intCast(i + 1) else absent,
         };
         for (nodes, 0..) |node, i| {
-            if (node.result != none) push(&m.heap, entry(node.result, @intCast(i)));
+            if (node.result != none) m.heap.push_assume_capacity(entry(node.result, @intCast(i)));
         }
-        while (m.heap.items.len > 0) {
-            const top = pop(&m.heap);
+        while (m.heap.pop()) |top| {
             const at: u32 = @truncate(top);
             // The node may have gone or merged since.
             if (nodes[at].result != top >> 32) continue;
@@ -127,7 +127,7 @@ pub const Merger = struct {
         const nodes = m.nodes.items;
         const node = &nodes[at];
         node.result = if (node.after == absent) none else pairs.get(node.id, nodes[node.after].id);
-        if (node.result != none) push(&m.heap, entry(node.result, at));
+        if (node.result != none) m.heap.push_assume_capacity(entry(node.result, at));
     }
 };
 
@@ -143,39 +143,6 @@ const Node = struct { id: u32, result: u32, before: u32, after: u32 };
 /// Ordered by merge, then by place.
 fn entry(result: u32, at: u32) u64 {
     return @as(u64, result) << 32 | at;
-}
-
-// A binary heap whose capacity is there: two entries a merge, one a byte at the start.
-
-fn push(heap: *std.ArrayList(u64), value: u64) void {
-    var at = heap.items.len;
-    heap.appendAssumeCapacity(value);
-    const items = heap.items;
-    while (at > 0) {
-        const parent = (at - 1) / 2;
-        if (items[parent] <= value) break;
-        items[at] = items[parent];
-        at = parent;
-    }
-    items[at] = value;
-}
-
-fn pop(heap: *std.ArrayList(u64)) u64 {
-    const top = heap.items[0];
-    const value = heap.pop().?;
-    const items = heap.items;
-    if (items.len == 0) return top;
-    var at: usize = 0;
-    while (true) {
-        var child = 2 * at + 1;
-        if (child >= items.len) break;
-        if (child + 1 < items.len and items[child + 1] < items[child]) child += 1;
-        if (items[child] >= value) break;
-        items[at] = items[child];
-        at = child;
-    }
-    items[at] = value;
-    return top;
 }
 
 /// The definition, to test against.
