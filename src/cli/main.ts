@@ -32,6 +32,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "what a text, or conversations, become as tokens",
     load: () => import("./tokenize.ts"),
   },
+  tokenizer: {
+    summary: "learn a vocabulary, or look into a tokenizer",
+    load: () => import("./tokenizer.ts"),
+  },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
   serve: { summary: "answer OpenAI's clients over HTTP", load: () => import("./serve.ts") },
   script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },

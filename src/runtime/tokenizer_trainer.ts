@@ -28,10 +28,7 @@ export class TokenizerTrainer {
     const count = checked(this.library, symbols.theseus_trainer_learn(this.handle, wanted, least));
     const merges = new Uint32Array(2 * count);
     if (count > 0)
-      checked(
-        this.library,
-        symbols.theseus_trainer_merges(this.handle, merges, merges.byteLength),
-      );
+      checked(this.library, symbols.theseus_trainer_merges(this.handle, merges, merges.byteLength));
     return merges;
   }
 
