@@ -4,6 +4,7 @@ import type { ConfigTree } from "../config/tree.ts";
 import type { Job } from "../train/job.ts";
 import type { AnyJob, Task } from "../train/task.ts";
 import { Registry } from "../util/registry.ts";
+import { dataExport, dataImport } from "./data_exchange.ts";
 import { dataTokenize } from "./data_tokenize.ts";
 import { dataTokenizePairs, dataTokenizeRows } from "./data_tokenize_chat.ts";
 import { defineJob, type JobDefinition } from "./define_job.ts";
@@ -30,6 +31,8 @@ export const JOBS = new Registry<AnyJob>("job", [
   ...FINETUNES,
   dataTokenizeRows,
   dataTokenizePairs,
+  dataImport,
+  dataExport,
 ]);
 
 export const DEFAULT_JOB = gptPretrain.name;

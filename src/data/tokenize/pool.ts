@@ -2,6 +2,7 @@
  * @file Hands the parts of a plan to workers. A compressed file belongs to the worker that began it; one that has nothing else to do
  * helps, and passes over what others take: unpacking is many times faster than tokenizing.
  */
+import { libraryInfo } from "../../runtime/index.ts";
 import { assert } from "../../util/errors.ts";
 import { fromThread } from "../../util/thread_error.ts";
 import { workerEntry } from "../../util/worker_entry.ts";
@@ -11,6 +12,12 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 import { type PlanItem, rangeOf } from "./plan.ts";
 import type { PartResult } from "./run_part.ts";
 import type { TokenizeSetup } from "./setup.ts";
+
+/** In the executable only the main program carries the native library; a worker opens the one that was unpacked for it. */
+const surroundings = (): WorkerOptions =>
+  import.meta.url.includes("/$bunfs/")
+    ? { smol: true, env: { ...process.env, THESEUS_LIBRARY: libraryInfo().path } }
+    : { smol: true };
 
 export interface PoolOptions {
   readonly setup: TokenizeSetup;
@@ -78,6 +85,7 @@ export class Pool {
   private readonly states: readonly ItemState[];
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
   private readonly threads: Worker[] = [];
+  private opening: Promise<void> = Promise.resolve();
 
   constructor(options: PoolOptions) {
     this.options = options;
@@ -144,8 +152,19 @@ export class Pool {
   }
 
   /** One worker from its first part to its last; false when it was stopped before. */
-  private work(first: Task): Promise<boolean> {
-    const thread = new Worker(workerEntry("src/data/tokenize/tokenize_worker.ts"));
+  private async work(first: Task): Promise<boolean> {
+    // One after another: opening a tokenizer takes far more memory than having one.
+    const before = this.opening;
+    let opened: () => void = () => {};
+    this.opening = new Promise((resolve) => {
+      opened = resolve;
+    });
+    await before;
+    return this.workNow(first, opened).finally(opened);
+  }
+
+  private workNow(first: Task, opened: () => void): Promise<boolean> {
+    const thread = new Worker(workerEntry("src/data/tokenize/tokenize_worker.ts"), surroundings());
     this.threads.push(thread);
     const send = (message: ToWorker): void => thread.postMessage(message);
     return new Promise((resolve, reject) => {
@@ -158,6 +177,7 @@ export class Pool {
       thread.onmessage = ({ data }: MessageEvent<FromWorker>) => {
         switch (data.kind) {
           case "ready":
+            opened();
             return start(first);
           case "progress":
             return this.options.progress(data.bytes, data.tokens, data.documents);
