@@ -37,6 +37,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./tokenizer.ts"),
   },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
+  chat: { summary: "talk to a model at the terminal", load: () => import("./chat.ts") },
   serve: { summary: "answer OpenAI's clients over HTTP", load: () => import("./serve.ts") },
   script: { summary: "run a TypeScript script that trains", load: () => import("./script.ts") },
   checkpoint: {

@@ -7,13 +7,14 @@ import { interruption } from "./interrupt.ts";
 import { numberOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { readPrompts } from "./prompts_file.ts";
+import { writeText } from "./terminal_text.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 /** A head line and the whole text, as soon as it is finished. */
 function show(prompts: readonly string[], answers: number): (sample: Sample) => void {
   return ({ prompt, answer, text }) => {
     const which = answers > 1 ? `, answer ${answer + 1}` : "";
-    process.stdout.write(`--- prompt ${prompt + 1}${which}\n${prompts[prompt]}${text}\n`);
+    writeText(`--- prompt ${prompt + 1}${which}\n${prompts[prompt]}${text}\n`);
   };
 }
 
@@ -61,7 +62,7 @@ export default command({
     // The prompt is shown with the first text, that is, not where it is refused.
     let head = prompts[0] ?? "";
     const write = (text: string) => {
-      process.stdout.write(`${head}${text}`);
+      writeText(`${head}${text}`);
       head = "";
     };
     const live = one ? { onText: write } : { onSample: show(prompts, answers) };
