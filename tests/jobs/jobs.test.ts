@@ -21,6 +21,8 @@ function needed(name: string): string[] {
     "../fixtures/families",
     family === "qwen" ? "qwen2" : family,
   );
+  if (name === "data/import") return ["import.files=[a.bin]"];
+  if (name === "data/export") return ["export.from=a", "export.output=b"];
   return purpose === "finetune" ? [`model.from=${folder}`] : [];
 }
 
