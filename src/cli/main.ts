@@ -1,5 +1,5 @@
 /** @file Finds the command, loads only its file, and turns every outcome into an exit code. */
-import { UserError } from "../util/errors.ts";
+import { isSystemError, UserError } from "../util/errors.ts";
 import { log, setVerbosity } from "../util/log.ts";
 import { redactedJson } from "../util/redact.ts";
 import { didYouMean } from "../util/suggest.ts";
@@ -141,8 +141,28 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 const printError = (error: Readonly<Record<string, unknown>>): void =>
   void process.stdout.write(`${redactedJson({ error })}\n`);
 
+/** What the user may do about what the system refused, by the names of such refusals. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full: free some space",
+  EDQUOT: "your quota is used up: free some space",
+  EROFS: "it is mounted read-only: name another folder",
+  EACCES: "you may not do that there: name another folder, or have its rights changed",
+  EPERM: "you may not do that there: name another folder, or have its rights changed",
+  EMFILE: "too many files are open: raise the limit (ulimit -n)",
+  ESTALE: "the file server has forgotten it: try again",
+};
+
+function refusal(error: unknown): UserError | undefined {
+  if (!isSystemError(error)) return undefined;
+  const hint = REFUSALS[error.code];
+  const { path } = error as NodeJS.ErrnoException;
+  const place = path === undefined ? {} : { path };
+  return new UserError(error.message, { code: "runtime", place, ...(hint ? { hint } : {}) });
+}
+
 function report(thrown: unknown, json: boolean): number {
-  const error = thrown instanceof UserError ? thrown : (laterFault(thrown) ?? thrown);
+  const error =
+    thrown instanceof UserError ? thrown : (laterFault(thrown) ?? refusal(thrown) ?? thrown);
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof UserError)) {
     if (json) printError({ code: "bug", message });
@@ -178,6 +198,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   const has = (flag: string): boolean => flags.includes(flag);
   const verbosity = has("--quiet") ? "quiet" : has("--verbose") ? "verbose" : "normal";
   setVerbosity(verbosity, has("--no-color"));
+  // Who read our output has gone (`| head`): nobody misses the rest, and a training goes on.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
   try {
     return await dispatch(argv);
   } catch (error) {

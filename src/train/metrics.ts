@@ -2,16 +2,7 @@
  * @file metrics.jsonl: one object a step, appended. Numbers are written with the digits that read back to the same bits;
  * JSON has no NaN, so values that are not finite are written as strings.
  */
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { LineFile } from "../util/line_file.ts";
 
 export interface StepMetrics {
   /** Steps done, so the first object has 1. */
@@ -43,45 +34,19 @@ export function parseMetricsLine(line: string): StepMetrics {
   );
 }
 
-/** A crash may have left half a line; what follows must start on a line of its own. */
-function cutTornTail(path: string): void {
-  if (!existsSync(path)) return;
-  const file = openSync(path, "r+");
-  try {
-    const { size } = fstatSync(file);
-    const block = Buffer.alloc(1 << 16);
-    let end = size;
-    let whole = 0;
-    while (end > 0 && whole === 0) {
-      const begin = Math.max(0, end - block.length);
-      readSync(file, block, 0, end - begin, begin);
-      const at = block.subarray(0, end - begin).lastIndexOf(0x0a);
-      if (at !== -1) whole = begin + at + 1;
-      end = begin;
-    }
-    if (whole < size) ftruncateSync(file, whole);
-  } finally {
-    closeSync(file);
-  }
-}
-
 /** The only writer of one run's metrics. */
 export class MetricsWriter {
-  private readonly file: number;
+  private readonly file: LineFile;
 
   constructor(path: string) {
-    cutTornTail(path);
-    this.file = openSync(path, "a");
+    this.file = new LineFile(path);
   }
 
   write(metrics: StepMetrics): void {
-    const bytes = Buffer.from(metricsLine(metrics));
-    // A write may be short.
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.file, bytes, at);
+    this.file.append(metricsLine(metrics));
   }
 
   close(): void {
-    fsyncSync(this.file);
-    closeSync(this.file);
+    this.file.finish();
   }
 }

@@ -1,18 +1,11 @@
 /** @file What a run leaves for others to read: events.jsonl, a heartbeat while it lives, exit.json when it ends. */
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { writeAtomically } from "../util/atomic_file.ts";
+import { isSystemError } from "../util/errors.ts";
+import { LineFile } from "../util/line_file.ts";
+import { log } from "../util/log.ts";
 import { redactedJson } from "../util/redact.ts";
 
 const HEARTBEAT_MS = 5000;
@@ -64,32 +57,28 @@ export function readEvents(directory: string): RunEvent[] {
     });
 }
 
-/** A crash may have left half a line: what follows must not become a part of it. */
-function endLine(path: string): void {
-  if (!existsSync(path)) return;
-  const file = openSync(path, "r+");
+/** What tells of the work must never end it. */
+function tolerant(path: string, body: () => void): void {
   try {
-    const { size } = fstatSync(file);
-    const last = Buffer.alloc(1);
-    if (size > 0) readSync(file, last, 0, 1, size - 1);
-    if (size > 0 && last[0] !== 0x0a) appendFileSync(path, "\n");
-  } finally {
-    closeSync(file);
+    body();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    log.warn(`${path}: ${error.message}`);
   }
 }
 
 export class StatusFiles {
   private readonly directory: string;
+  private readonly events: LineFile;
   private beaten = 0;
 
   constructor(directory: string) {
     this.directory = directory;
-    endLine(join(directory, "events.jsonl"));
+    this.events = new LineFile(join(directory, "events.jsonl"));
   }
 
   event(event: Readonly<Record<string, unknown>>): void {
-    const line = redactedJson({ time: new Date().toISOString(), ...event });
-    appendFileSync(join(this.directory, "events.jsonl"), `${line}\n`);
+    this.events.append(`${redactedJson({ time: new Date().toISOString(), ...event })}\n`);
   }
 
   /** At most every few seconds; it need not survive a power cut, so there is no fsync. */
@@ -98,11 +87,14 @@ export class StatusFiles {
     this.beaten = now;
     const path = join(this.directory, "heartbeat.json");
     const heartbeat: Heartbeat = { time: now / 1e3, step, host: hostname(), pid: process.pid };
-    writeFileSync(`${path}.tmp`, JSON.stringify(heartbeat));
-    renameSync(`${path}.tmp`, path);
+    tolerant(path, () => {
+      writeFileSync(`${path}.tmp`, JSON.stringify(heartbeat));
+      renameSync(`${path}.tmp`, path);
+    });
   }
 
   exit(status: ExitStatus): void {
-    writeAtomically(join(this.directory, "exit.json"), `${redactedJson(status)}\n`);
+    const path = join(this.directory, "exit.json");
+    tolerant(path, () => writeAtomically(path, `${redactedJson(status)}\n`));
   }
 }

@@ -1,6 +1,7 @@
 /** @file Files that a crash leaves old or new, never in part. */
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { isSystemError } from "./errors.ts";
 
 /** Forces a folder's entries to the disk. */
 export function syncFolder(path: string): void {
@@ -25,6 +26,9 @@ export function writeAtomically(path: string, text: string): void {
   try {
     writeAll(file, Buffer.from(text));
     fsyncSync(file);
+  } catch (error) {
+    // What writing refuses does not say where.
+    throw isSystemError(error) ? Object.assign(error, { path }) : error;
   } finally {
     closeSync(file);
   }

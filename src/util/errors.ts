@@ -72,3 +72,7 @@ export class RemoteError extends UserError {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`internal: ${message}`);
 }
+
+/** What the system refused: a full disk, a missing right, a server that is away. */
+export const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
+  error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
