@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Shard, TokensIndex } from "../data/shards/format.ts";
 import { sourceFields } from "../data/sources/fields.ts";
+import type { SourceValues } from "../data/sources/resolve.ts";
 import { tokensFields } from "../data/tokenize/fields.ts";
 import { makeFormatter, warnOfMarkers } from "../data/tokenize/make_formatter.ts";
 import type { TokenizeSetup } from "../data/tokenize/setup.ts";
@@ -32,6 +33,13 @@ function shownProgress(progress: TokenizeProgress): TaskProgress {
     `${(fraction * 100).toFixed(1)}%  ${(tokens / 1e6).toFixed(1)}M tokens  ` +
     `${documents} documents  ${rate.toFixed(1)} MB/s  eta ${left}`;
   return { fraction, text, values };
+}
+
+/** What was said of the source, without what was not said. */
+function originOf({ dataset, files, config, split, revision, maxFiles }: SourceValues) {
+  const said = { dataset, config, split, revision, max_files: maxFiles };
+  const named = Object.entries(said).filter(([, value]) => value !== null);
+  return { ...Object.fromEntries(named), ...(files.length > 0 ? { files } : {}) };
 }
 
 const total = (shards: readonly Shard[], key: "token_count" | "document_count"): number =>
@@ -83,7 +91,13 @@ export async function runTokenization(
   if (setup.chat !== null) warnOfMarkers(setup.chat, tokenizer);
   const out = outputFolder(context);
   const { state, index } = await tokenizeFolder({
-    ...{ out, setup, tokenizer, formatter: makeFormatter(setup, tokenizer) },
+    ...{
+      out,
+      origin: originOf(source),
+      setup,
+      tokenizer,
+      formatter: makeFormatter(setup, tokenizer),
+    },
     shardBytes: shardMb * MIB,
     workers: workers ?? Math.min(USUAL_WORKERS, availableParallelism()),
     signal: context.signal,

@@ -9,10 +9,17 @@ export interface ThreadError {
   readonly place: ErrorPlace;
 }
 
+/** What the machine refuses is no fault of the program's. */
+const SYSTEM = ["ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EIO", "ESTALE", "EMFILE"];
+
 export function toThread(error: unknown): ThreadError {
   if (error instanceof UserError) {
     const { message, code, hint = null, place } = error;
     return { message, code, hint, place };
+  }
+  if (error instanceof Error && "code" in error && SYSTEM.includes(String(error.code))) {
+    const hint = "when that is put right, the same command goes on";
+    return { message: error.message, code: "runtime", hint, place: {} };
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message, code: null, hint: null, place: {} };

@@ -17,7 +17,8 @@ import {
 import { dirname } from "node:path";
 import { syncFolder, writeAll } from "../../util/atomic_file.ts";
 import { DataError, UserError } from "../../util/errors.ts";
-import { takeLockFile } from "../../util/lock_file.ts";
+import { readOwner, takeLockFile } from "../../util/lock_file.ts";
+import { log } from "../../util/log.ts";
 import { type HubRepo, repoText } from "./repo.ts";
 import { backoffMs, HubUnreachable, hubRequest, pause } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
@@ -25,6 +26,7 @@ import type { HubSettings } from "./settings.ts";
 const STALL_MS = 30_000;
 const FRUITLESS_ATTEMPTS = 5;
 const LOCK_POLL_MS = 200;
+const LOCK_TELL_MS = 5000;
 const WINDOW_BYTES = 2 ** 20;
 
 export interface Blob {
@@ -152,14 +154,23 @@ async function download(blob: Blob): Promise<void> {
   );
 }
 
+function tellWaiting({ file, lockPath }: Blob): void {
+  const owner = readOwner(lockPath);
+  const who = owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
+  log.info(
+    `waiting for ${who}, which fetches ${file}; if it is certainly gone, remove ${lockPath}`,
+  );
+}
+
 /** Brings the blob into the cache unless it is there; two processes that want it fetch it once. */
 export async function fetchBlob(blob: Blob): Promise<void> {
   mkdirSync(dirname(blob.path), { recursive: true });
   mkdirSync(dirname(blob.lockPath), { recursive: true });
-  for (;;) {
+  for (let waited = 0; ; waited += LOCK_POLL_MS) {
     if (existsSync(blob.path)) return;
     const release = takeLockFile(blob.lockPath);
     if (release === null) {
+      if (waited === LOCK_TELL_MS) tellWaiting(blob);
       await pause(LOCK_POLL_MS);
       continue;
     }

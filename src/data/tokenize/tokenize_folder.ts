@@ -30,8 +30,12 @@ export interface TokenizeProgress {
   readonly seconds: number;
 }
 
+type Json = Readonly<Record<string, unknown>>;
+
 export interface TokenizeRequest {
   readonly out: string;
+  /** Where the files are from, for people who look into the index. */
+  readonly origin: Json;
   readonly setup: TokenizeSetup;
   readonly tokenizer: Tokenizer;
   readonly formatter: Formatter;
@@ -45,8 +49,6 @@ export interface Tokenized {
   readonly state: "made" | "there already" | "interrupted";
   readonly index: TokensIndex | null;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 const sha = (value: unknown): string =>
   new Bun.CryptoHasher("sha256").update(JSON.stringify(value)).digest("hex");
@@ -162,7 +164,7 @@ export async function tokenizeFolder(request: TokenizeRequest): Promise<Tokenize
       {
         ...{ kind, dtype: dtypeFor(vocab_size), template: formatter.template },
         tokenizer: { name, fingerprint, vocab_size },
-        source: sourceRecord(request),
+        source: { ...sourceRecord(request), origin: request.origin },
       },
       formatter.masked,
     );
