@@ -4,8 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pairs } from "../../src/data/shards/pairs.ts";
+import { parseIndex } from "../../src/data/shards/read_index.ts";
 import { TokenFolder } from "../../src/data/shards/token_folder.ts";
 import { documentAt, type TokenStore } from "../../src/data/store.ts";
+import { DataError } from "../../src/util/errors.ts";
 import { documentsOf, type FolderOptions, writeFolder } from "./write_folder.ts";
 
 const root = mkdtempSync(join(tmpdir(), "theseus-shards-"));
@@ -192,6 +194,35 @@ describe("index.json", () => {
       expect(changed(change)).toThrow(message);
       expect(changed(change)).toThrow(join(base, "index.json"));
     });
+
+  test("any value in any place is either sound or refused in words", () => {
+    const values = [null, -1, 0.5, 2 ** 60, "", "x", [], {}, true, [null], { file: 1 }];
+    const places: [Record<string, unknown>, string][] = [];
+    const copy = structuredClone(index);
+    const visit = (node: Record<string, unknown>): void => {
+      for (const key of Object.keys(node)) {
+        places.push([node, key]);
+        const value = node[key];
+        if (typeof value === "object" && value !== null) visit(value as typeof node);
+      }
+    };
+    visit(copy);
+    expect(places.length).toBeGreaterThan(25);
+    for (const [node, key] of places)
+      for (const value of values) {
+        const before = node[key];
+        node[key] = value;
+        try {
+          expect(parseIndex(JSON.stringify(copy), "it").format).toBe("theseus-tokens");
+        } catch (error) {
+          expect(error).toBeInstanceOf(DataError);
+        }
+        node[key] = before;
+      }
+    expect(copy).toEqual(index);
+    for (const text of ["null", "5", "[]", '"x"'])
+      expect(() => parseIndex(text, "it")).toThrow(DataError);
+  });
 
   test("pairs of an odd number", () => {
     expect(() =>
