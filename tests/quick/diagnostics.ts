@@ -1,7 +1,7 @@
 /** @file What tsc says about TypeScript that uses the package, in a folder of its own. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { $ } from "bun";
 
 const repository = join(import.meta.dir, "../..");
@@ -28,9 +28,11 @@ export function userFolder(
   const path = mkdtempSync(join(tmpdir(), "theseus-user-"));
   const modules = join(path, "node_modules");
   const write = (file: string, text: string) => writeFileSync(join(path, file), text);
-  mkdirSync(modules);
-  for (const name of ["@types", "bun-types", "undici-types", ...packages])
+  for (const name of ["@types", "bun-types", "undici-types", ...packages]) {
+    // A scoped package lies in a folder of its scope.
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(repository, "node_modules", name), join(modules, name));
+  }
   const compilerOptions = { ...OPTIONS, ...options };
   write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["*.ts", ...include] }));
   write("package.json", JSON.stringify({ name: "user", type: "module" }));
