@@ -10,13 +10,13 @@ import { loadTraining } from "../../src/jobs/load_job.ts";
 import { validateRun } from "../../src/jobs/validate_run.ts";
 import { checkData, writeData } from "../../src/train/data_record.ts";
 import { readMetrics } from "../../src/train/metrics_reader.ts";
-import { runTraining } from "../../src/train/run.ts";
+import { runTraining, type TrainingRequest } from "../../src/train/run.ts";
 import { dataOptions } from "../data/data_options.ts";
 import { documentsOf, writeFolder } from "../data/write_folder.ts";
 import { ChildRuns } from "./child_runs.ts";
 import type { Child } from "./runs_child.ts";
 
-const STEPS = 40;
+const STEPS = 24;
 const TEXT = `
 job: gpt/pretrain
 architecture: { n_layer: 2, n_head: 2, n_embd: 32, block_size: 32, dropout: 0.1 }
@@ -59,9 +59,9 @@ const metricsOf = (name: string) =>
     ({ step, tokens, loss, val_loss }) => ({ step, tokens, loss, val_loss }),
   );
 
-/** Three attempts, each killed (-9) some steps on. */
+/** Two attempts, each killed (-9) some steps on. */
 async function killed(name: string, overrides: (attempt: number) => readonly string[]) {
-  for (const [attempt, at] of [7, 9, 6].entries()) {
+  for (const [attempt, at] of [7, 9].entries()) {
     const kill = { where: "step", at } as const;
     expect(await run(name, overrides(attempt), { kill })).toMatchObject({ killed: true });
   }
@@ -102,29 +102,6 @@ test("with another micro-batch at every attempt a step holds the same samples", 
 }, 120_000);
 
 describe("what a run may go on with", () => {
-  const made = (name: string, salt: number, tokenizer = {}) =>
-    writeFolder(join(root, name), { train: [documentsOf([300, 400], salt)], tokenizer });
-
-  test("the same content, wherever it lies; other content only when that is allowed", async () => {
-    const path = made("moving", 1);
-    const overrides = [`data.tokens=${path}`, "training.steps=3"];
-    expect(await run("moving", overrides)).toMatchObject({ code: 0 });
-    made("moving", 1);
-    expect(await run("moving", [...overrides, "training.stop_tokens=1"])).toMatchObject({
-      code: 0,
-    });
-    const moved = join(root, "moved");
-    cpSync(path, moved, { recursive: true });
-    expect(await run("moving", [`data.tokens=${moved}`, "training.steps=3"])).toMatchObject({
-      code: 0,
-    });
-    made("moving", 2);
-    const other = await run("moving", overrides);
-    expect(other.code).toBe(5);
-    expect(other.message).toContain("no longer what this run was trained on");
-    expect(await run("moving", overrides, { allowChange: true })).toMatchObject({ code: 0 });
-  }, 60_000);
-
   test("the fingerprint of the tokenizer decides", () => {
     const directory = join(root, "record");
     mkdirSync(directory);
@@ -140,13 +117,34 @@ describe("what a run may go on with", () => {
 
 describe("in one process", () => {
   const place = (name: string) => ({ root, project: "general", group: "default", name });
-  const train = (name: string, ...overrides: string[]) => {
+  const train = (name: string, more: Partial<TrainingRequest>, ...overrides: string[]) => {
     const { job, config } = loadTraining({ name: "test", text: TEXT }, overrides);
-    return runTraining({ job, config, place: place(name) });
+    return runTraining({ job, config, place: place(name), ...more });
   };
 
+  test("a run goes on with the same content, wherever it lies; with other content if allowed", async () => {
+    const made = (salt: number) =>
+      writeFolder(join(root, "moving"), { train: [documentsOf([300, 400], salt)] });
+    const path = made(1);
+    const go = (tokens: string, steps: number, allowChange = false) =>
+      train(
+        "moving",
+        { allowChange },
+        `data.tokens=${tokens}`,
+        `training.stop_tokens=${steps * 256}`,
+      );
+    expect((await go(path, 2)).step).toBe(2);
+    const moved = join(root, "moved");
+    cpSync(made(1), moved, { recursive: true });
+    expect((await go(moved, 3)).step).toBe(3);
+    made(2);
+    await expect(go(path, 4)).rejects.toThrow("no longer what this run was trained on");
+    await expect(go(path, 4)).rejects.toMatchObject({ code: "conflict" });
+    expect((await go(path, 4, true)).step).toBe(4);
+  }, 30_000);
+
   test("a vocabulary larger than the embedding names both numbers", async () => {
-    const small = train("small", `data.tokens=${stream}`, "architecture.vocab_size=200");
+    const small = train("small", {}, `data.tokens=${stream}`, "architecture.vocab_size=200");
     await expect(small).rejects.toThrow(
       "architecture.vocab_size 200 is less than the 256 tokens of the tokenizer bytes",
     );
@@ -159,23 +157,23 @@ describe("in one process", () => {
     bytes[77] = (bytes[77] ?? 0) ^ 16;
     writeFileSync(file, bytes);
     const overrides = [`data.tokens=${path}`, "training.steps=1"];
-    await expect(train("damaged", ...overrides, "data.verify=true")).rejects.toMatchObject({
+    await expect(train("damaged", {}, ...overrides, "data.verify=true")).rejects.toMatchObject({
       code: "data",
       message: expect.stringContaining(`${file} is damaged`),
     });
-    await train("unverified", ...overrides);
+    await train("unverified", {}, ...overrides);
   });
 
   test("nothing held out: no validation, and the run ends well", async () => {
     const path = writeFolder(join(root, "all"), { train: shards(2, 30) });
-    const result = await train("all", `data.tokens=${path}`, "training.steps=8");
+    const result = await train("all", {}, `data.tokens=${path}`, "training.steps=8");
     expect(result).toMatchObject({ reason: "finished", step: 8, valLoss: null });
     const source = { runDirectory: result.directory };
     await expect(validateRun(source)).rejects.toThrow("nothing is held out");
   });
 
   test("rows: document masks are on, epochs count packed rows, validation agrees with the run's", async () => {
-    const result = await train("rows", `data.tokens=${rows}`, "training.stop_epochs=1.5");
+    const result = await train("rows", {}, `data.tokens=${rows}`, "training.stop_epochs=1.5");
     const lines = readMetrics(join(result.directory, "metrics.jsonl"));
     const packed = (await openDataset(dataOptions({ tokens: rows }))).train({
       ...{ length: 32, seed: 1, samplesPerStep: 8 },
