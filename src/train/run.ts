@@ -2,8 +2,6 @@
  * @file A training run from its configuration to its weights. Everything is checked before the run directory is made. A run
  * of that name that is there already goes on from its newest checkpoint that verifies.
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { newBatch } from "../data/batch.ts";
 import { type Dataset, openDataset, type TrainData } from "../data/dataset.ts";
@@ -15,6 +13,8 @@ import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { batchOf } from "./batch_size.ts";
+import { realFiles } from "./checkpoint/files.ts";
+import { listCheckpoints } from "./checkpoint/restore.ts";
 import {
   type Checkpointer,
   checkpointerOf,
@@ -97,8 +97,9 @@ function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
 async function settled(request: TrainingRequest): Promise<TrainingRequest> {
   const { job, place, initFrom } = request;
   const config = await settledConfig(job, request.config, place, request.fresh ?? false);
-  const goesOn =
-    request.fresh !== true && existsSync(join(checkpointRoot(runPath(place)), "latest"));
+  // `latest` may be missing yet: a kill can come before it.
+  const saved = await listCheckpoints(realFiles, checkpointRoot(runPath(place)));
+  const goesOn = request.fresh !== true && saved.length > 0;
   if (job.beginning === undefined || initFrom !== undefined || goesOn)
     return { ...request, config };
   return { ...request, config, initFrom: await job.beginning(config, place.root) };
