@@ -103,9 +103,15 @@ try {
   const job = Bun.spawn([process.execPath, main, "run", "bench", config, join(folder, "out")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
+  // What the system counts for a child begins with the size of its parent; this begins with its own program.
+  let peak = 0;
+  const watch = setInterval(() => {
+    const status = readFileSync(`/proc/${job.pid}/status`, "utf8");
+    peak = Math.max(peak, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+  }, 20);
   if ((await job.exited) !== 0) throw new Error("the job failed");
+  clearInterval(watch);
   const usage = job.resourceUsage();
-  const peak = (usage?.maxRSS ?? 0) / 2 ** 20;
   const cpu = Number(usage?.cpuTime.total ?? 0) / 1e6;
   console.log(
     `whole job, ${values.workers} workers: peak ${peak.toFixed(0)} MiB, ${cpu.toFixed(1)} s of CPU time`,

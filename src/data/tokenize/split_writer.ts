@@ -3,6 +3,7 @@ import { closeSync, fdatasyncSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { writeAll } from "../../util/atomic_file.ts";
 import type { SplitName, TokensIndex } from "../shards/format.ts";
+import type { Tokens } from "../tokenizer.ts";
 import type { Example } from "./formatter.ts";
 
 const BUFFER_BYTES = 2 ** 20;
@@ -24,29 +25,36 @@ export interface SplitState {
 
 export const EMPTY: SplitState = { tokens: 0, documents: 0, text_bytes: 0, trained: 0 };
 
-/** One file that only grows, written in large parts. */
+/** One file of numbers that only grows, written in large parts. */
 class Growing {
   private readonly fd: number;
-  private readonly buffer = new Uint8Array(BUFFER_BYTES);
+  private readonly buffer: Tokens;
+  /** The same memory. */
+  private readonly bytes: Uint8Array;
+  /** Numbers that wait to be written. */
   private filled = 0;
+  /** Bytes of the file. */
   private at: number;
 
   /** What lies beyond `bytes` was written after the last flush, and is written again. */
-  constructor(path: string, bytes: number) {
+  constructor(path: string, dtype: TokenDtype, bytes: number) {
+    this.buffer = new DTYPES[dtype](BUFFER_BYTES / DTYPES[dtype].BYTES_PER_ELEMENT);
+    this.bytes = new Uint8Array(this.buffer.buffer);
     this.fd = openSync(path, bytes === 0 ? "w" : "r+");
     ftruncateSync(this.fd, bytes);
     this.at = bytes;
   }
 
-  append(bytes: Uint8Array): void {
-    if (this.filled + bytes.length > BUFFER_BYTES) this.write();
-    if (bytes.length > BUFFER_BYTES) {
-      writeAll(this.fd, bytes, this.at);
-      this.at += bytes.length;
-      return;
+  append(numbers: Tokens): void {
+    const { buffer } = this;
+    for (let from = 0; from < numbers.length; ) {
+      if (this.filled === buffer.length) this.write();
+      const take = Math.min(buffer.length - this.filled, numbers.length - from);
+      const whole = take === numbers.length;
+      buffer.set(whole ? numbers : numbers.subarray(from, from + take), this.filled);
+      this.filled += take;
+      from += take;
     }
-    this.buffer.set(bytes, this.filled);
-    this.filled += bytes.length;
   }
 
   flush(): void {
@@ -59,20 +67,17 @@ class Growing {
   }
 
   private write(): void {
-    writeAll(this.fd, this.buffer.subarray(0, this.filled), this.at);
-    this.at += this.filled;
+    const bytes = this.bytes.subarray(0, this.filled * this.buffer.BYTES_PER_ELEMENT);
+    writeAll(this.fd, bytes, this.at);
+    this.at += bytes.length;
     this.filled = 0;
   }
 }
-
-const bytesOf = (array: Uint8Array | Uint16Array | Uint32Array): Uint8Array =>
-  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 export const partFile = (folder: string, split: SplitName, what: "tokens" | "starts" | "mask") =>
   join(folder, `${split}.${what}`);
 
 export class SplitWriter {
-  private readonly dtype: TokenDtype;
   private readonly tokens: Growing;
   private readonly starts: Growing;
   private readonly mask: Growing | null;
@@ -90,10 +95,11 @@ export class SplitWriter {
     state: SplitState,
   ) {
     const { BYTES_PER_ELEMENT: width } = DTYPES[dtype];
-    this.dtype = dtype;
-    this.tokens = new Growing(partFile(folder, split, "tokens"), state.tokens * width);
-    this.starts = new Growing(partFile(folder, split, "starts"), state.documents * 8);
-    this.mask = masked ? new Growing(partFile(folder, split, "mask"), state.tokens) : null;
+    const file = (what: "tokens" | "starts" | "mask", of: TokenDtype, bytes: number): Growing =>
+      new Growing(partFile(folder, split, what), of, bytes);
+    this.tokens = file("tokens", dtype, state.tokens * width);
+    this.starts = file("starts", "u32", state.documents * 8);
+    this.mask = masked ? file("mask", "u8", state.tokens) : null;
     this.count = state.tokens;
     this.documents = state.documents;
     this.textBytes = state.text_bytes;
@@ -111,8 +117,7 @@ export class SplitWriter {
       this.noteStart();
       this.documents++;
     }
-    const Kind = DTYPES[this.dtype];
-    this.tokens.append(bytesOf(ids instanceof Kind ? ids : Kind.from(ids)));
+    this.tokens.append(ids);
     if (mask === null) this.trained += ids.length;
     else for (const each of mask) this.trained += each;
     this.mask?.append(mask ?? new Uint8Array(ids.length).fill(1));
@@ -138,6 +143,6 @@ export class SplitWriter {
   private noteStart(): void {
     this.start[0] = this.count % WORD;
     this.start[1] = Math.floor(this.count / WORD);
-    this.starts.append(bytesOf(this.start));
+    this.starts.append(this.start);
   }
 }
