@@ -12,6 +12,10 @@ export function contents(folder: string): Record<string, string> {
   return Object.fromEntries(files.map((path) => [path.slice(folder.length + 1), hash(path)]));
 }
 
+export const WORDS = [
+  ...["the", "people", "of", "our", "union", "été", "naïve", "world", "123", "Congress,"],
+] as const;
+
 /** Pseudo-random English-like records, always the same. */
 export function* records(count: number, seed = 1): Generator<string> {
   let state = seed >>> 0;
@@ -19,21 +23,9 @@ export function* records(count: number, seed = 1): Generator<string> {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  const words = [
-    "the",
-    "people",
-    "of",
-    "our",
-    "union",
-    "été",
-    "naïve",
-    "world",
-    "123",
-    "Congress,",
-  ];
   for (let i = 0; i < count; i++) {
     const length = 5 + Math.floor(next() * 120);
-    const text = Array.from({ length }, () => words[Math.floor(next() * words.length)]).join(" ");
+    const text = Array.from({ length }, () => WORDS[Math.floor(next() * WORDS.length)]).join(" ");
     yield JSON.stringify({ id: i, text: `${i} ${text}.` });
   }
 }
