@@ -8,7 +8,8 @@ import type { Candidate } from "../dispatch/solve.ts";
 import { solve } from "../dispatch/solve.ts";
 import { stateFolder } from "../dispatch/state_folder.ts";
 import { type Prepared, prepare, submitOne } from "../dispatch/submit.ts";
-import { configSource, loadJob } from "../jobs/load_job.ts";
+import { configSource } from "../jobs/load_job.ts";
+import { loadStages } from "../jobs/load_stages.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
@@ -129,9 +130,7 @@ export default command({
     const json = args.json === true;
     checkNames({ name, project, group });
     await loadUserCode(repeated.load);
-    const stages = [args.config, ...repeated.stage].map((file) =>
-      loadJob(configSource(file), overrides),
-    );
+    const stages = loadStages([args.config, ...repeated.stage].map(configSource), overrides);
     const file = dispatchFileOf(args);
     const line = uploadLine(args.quiet === true || json);
     const options = await submitOptions(
