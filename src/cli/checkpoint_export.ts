@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseMemory } from "../config/amounts.ts";
-import { exportFolder } from "../jobs/export_model.ts";
+import { exportFolder, exportMerged } from "../jobs/export_model.ts";
 import { CONFIG_JSON, checkpointsOf, findModel, modelFolder } from "../jobs/model_place.ts";
+import { ADAPTER_FILE, ADAPTER_JSON, isAdapterFolder } from "../train/adapter_folder.ts";
 import { copyWeights } from "../train/checkpoint/copy_weights.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import type { FloatDtype } from "../train/checkpoint/half.ts";
@@ -15,6 +16,7 @@ import { command, UsageError } from "./command.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
 const DTYPES: Readonly<Record<string, FloatDtype>> = { f32: "F32", bf16: "BF16", f16: "F16" };
+const ADAPTERS = [ADAPTER_FILE, ADAPTER_JSON] as const;
 const OWN = [WEIGHTS_FILE, "config.yaml"] as const;
 
 interface Wishes {
@@ -38,14 +40,14 @@ function wishesOf(args: { dtype?: string; "shard-size"?: string }): Wishes {
   };
 }
 
-/** A model of no family that others know: its weights as they are, under this program's names. */
-function exportOwn(folder: string, out: string, wishes: Wishes): void {
+/** Adapters, or a model of no family that others know: the files as they are. */
+function exportOwn(folder: string, out: string, wishes: Wishes, needed: readonly string[]): void {
   if (Object.keys(wishes).length > 0)
     throw new UserError(
-      `${folder} holds no ${CONFIG_JSON}: only models of Hugging Face's families are written in another dtype or in shards`,
+      `${folder} holds no ${CONFIG_JSON}: only whole models of Hugging Face's families are written in another dtype or in shards`,
       { code: "config" },
     );
-  for (const name of OWN)
+  for (const name of needed)
     if (!existsSync(join(folder, name)))
       throw new CheckpointError(`it holds no ${name}`, { place: { path: folder } });
   copyWeights(folder, out);
@@ -74,6 +76,7 @@ export const checkpointExport = command({
   examples: [
     "theseus checkpoint export first weights",
     "theseus checkpoint export first@best weights --dtype bf16 --json",
+    "theseus checkpoint export tuned weights --merge",
     "theseus checkpoint export hf:org/name weights --shard-size '4 GiB'",
   ],
   args: {
@@ -93,6 +96,7 @@ export const checkpointExport = command({
       valueHint: "f32|bf16|f16",
       description: "of the tensors; default: as they are stored",
     },
+    merge: { type: "boolean", description: "add adapters into the weights of their model" },
     "shard-size": {
       type: "string",
       valueHint: "bytes",
@@ -104,8 +108,12 @@ export const checkpointExport = command({
     const out = args.out.replace(/(.)\/+$/, "$1");
     if (existsSync(out)) throw new UserError(`${out} exists already`, { code: "conflict" });
     const { folder, ...at } = await sourceOf(args.model, rootOf(undefined, args.root));
-    if (existsSync(join(folder, CONFIG_JSON))) exportFolder(folder, out, wishes);
-    else exportOwn(folder, out, wishes);
+    const adapters = isAdapterFolder(folder);
+    if (args.merge === true && !adapters)
+      throw new UserError(`${folder} holds no adapters to merge`, { code: "config" });
+    if (args.merge === true) exportMerged(folder, out, wishes);
+    else if (existsSync(join(folder, CONFIG_JSON))) exportFolder(folder, out, wishes);
+    else exportOwn(folder, out, wishes, adapters ? ADAPTERS : OWN);
     if (args.json === true)
       process.stdout.write(`${JSON.stringify({ schema_version: 1, out, from: folder, ...at })}\n`);
     else log.info(`wrote ${out}: the weights of ${folder}`);

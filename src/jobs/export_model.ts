@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { ConfigJson, type JsonObject } from "../models/exchange/config_json.ts";
 import type { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import { modelOf } from "../models/families.ts";
+import { adapterBase, readAdapterJson } from "../train/adapter_folder.ts";
 import {
   type FileLayout,
   type OutTensor,
@@ -24,6 +25,7 @@ import {
 import type { FloatDtype } from "../train/checkpoint/half.ts";
 import { readValues } from "../train/checkpoint/tensor_reader.ts";
 import { openWeightFiles, type StoredTensor } from "../train/checkpoint/weight_files.ts";
+import { type Addition, additionsOf } from "../train/merge_adapters.ts";
 import { jsonText } from "../train/model_texts.ts";
 import { matchedWeights, tensorName } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
@@ -51,12 +53,22 @@ function withDtype(json: JsonObject, dtype: FloatDtype): JsonObject {
   return { ...json, [key]: DTYPE_WORDS[dtype] };
 }
 
-function outTensors(model: HuggingFaceModel, folder: string, dtype?: FloatDtype): OutTensor[] {
+function outTensors(
+  model: HuggingFaceModel,
+  folder: string,
+  dtype?: FloatDtype,
+  additions: ReadonlyMap<string, Addition> = new Map(),
+): OutTensor[] {
   const stored = matchedWeights(model, folder);
   return model.parameters().flatMap(({ path }): OutTensor[] => {
     const tensor = stored.get(path);
     if (tensor === undefined) return [];
-    const read = (use: (values: Float32Array<ArrayBuffer>) => void) => readValues(tensor, use);
+    const add = additions.get(path);
+    const read = (use: (values: Float32Array<ArrayBuffer>) => void) =>
+      readValues(tensor, (values, first) => {
+        add?.(values, first);
+        use(values);
+      });
     const name = tensorName(model, path);
     return [{ name, dtype: dtype ?? (tensor.dtype as FloatDtype), shape: tensor.shape, read }];
   });
@@ -80,7 +92,7 @@ function layoutOf(tensors: readonly OutTensor[], folder: string, shardBytes?: nu
 }
 
 /** Writes a folder as a whole or not at all; refuses to write over anything. */
-export function writeWhole(out: string, write: (temporary: string) => void): void {
+function writeWhole(out: string, write: (temporary: string) => void): void {
   if (existsSync(out)) throw new UserError(`${out} exists already`, { code: "conflict" });
   const temporary = `${out}.tmp-${crypto.randomUUID()}`;
   try {
@@ -95,18 +107,41 @@ export function writeWhole(out: string, write: (temporary: string) => void): voi
   }
 }
 
-export function copyBeside(folder: string, temporary: string): void {
-  for (const name of BESIDE)
+/** A run's configuration would say that there are adapters. */
+const isModelFile = (name: string): boolean => name !== "config.yaml";
+
+function copyBeside(
+  folder: string,
+  temporary: string,
+  which: (name: string) => boolean = () => true,
+): void {
+  for (const name of BESIDE.filter(which))
     if (existsSync(join(folder, name))) copyFileSync(join(folder, name), join(temporary, name));
 }
 
 /** Writes the config.json of a folder, with another dtype where one is asked for. */
-export function writeConfig(folder: string, temporary: string, dtype?: FloatDtype): void {
+function writeConfig(folder: string, temporary: string, dtype?: FloatDtype): void {
   const path = join(folder, CONFIG_JSON);
   const text = readFileSync(path, "utf8");
   const json = ConfigJson.parse(text, path);
   const changed = dtype === undefined ? text : jsonText(withDtype(json.values, dtype));
   writeFileSync(join(temporary, CONFIG_JSON), changed);
+}
+
+/** `folder` holds adapters; `out` becomes the model with them added into its weights. */
+export function exportMerged(folder: string, out: string, options: ExportOptions): void {
+  const base = adapterBase(folder);
+  const path = join(base, CONFIG_JSON);
+  const model = modelOf(ConfigJson.parse(readFileSync(path, "utf8"), path));
+  model.adapt(readAdapterJson(folder));
+  const tensors = outTensors(model, base, options.dtype, additionsOf(model, folder));
+  const layout = layoutOf(tensors, base, options.shardBytes);
+  writeWhole(out, (temporary) => {
+    writeConfig(base, temporary, options.dtype);
+    copyBeside(base, temporary, isModelFile);
+    copyBeside(folder, temporary, isModelFile);
+    writeFolder(temporary, layout);
+  });
 }
 
 /** `folder` holds a Hugging Face model; `out` is made. */

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { field } from "../config/field.ts";
-import { int, nullable, string } from "../config/schema.ts";
+import { float, int, list, nullable, string } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
 import { ConfigJson } from "../models/exchange/config_json.ts";
 import type { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
@@ -40,6 +40,28 @@ export const modelFields = {
   ),
 };
 
+export const loraFields = {
+  rank: field(
+    "lora/rank",
+    nullable(int({ min: 1 })),
+    null,
+    "rank of adapters, which are trained instead of the model; null: the whole model is trained",
+  ),
+  alpha: field("lora/alpha", float({ above: 0 }), 16, "adapters are scaled by alpha / rank"),
+  dropout: field(
+    "lora/dropout",
+    float({ min: 0, below: 1 }),
+    0,
+    "share of an adapter's input that training zeroes",
+  ),
+  targets: field(
+    "lora/targets",
+    nullable(list(string())),
+    null,
+    "names of the layers that get adapters, or ends of names like q_proj; null: all linear layers",
+  ),
+};
+
 const USUAL_LENGTH = 512;
 
 function configText(config: Config): string {
@@ -70,7 +92,10 @@ function finetunedModel(config: Config, modelTypes: readonly string[]): HuggingF
       { hint: "each family has a finetune job of its own", place: { key: "model.from" } },
     );
   const longest = modelOf(json).blockSize;
-  return modelOf(json, { blockSize: blockSize ?? Math.min(longest, USUAL_LENGTH) });
+  const model = modelOf(json, { blockSize: blockSize ?? Math.min(longest, USUAL_LENGTH) });
+  const { rank, ...adapters } = config.values(loraFields);
+  if (rank !== null) model.adapt({ rank, ...adapters, base: from ?? "" });
+  return model;
 }
 
 /** The weights that the run begins with: a file or a folder. */
@@ -119,7 +144,7 @@ const finetune = <const N extends string>(name: N, doc: string, modelTypes: read
   defineJob({
     name,
     doc,
-    uses: [{ config: modelFields }],
+    uses: [{ config: modelFields }, { config: loraFields }],
     model: (config) => finetunedModel(config, modelTypes),
     resolve: resolved,
     beginning,

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { ADAPTER_FILE, ADAPTER_JSON, readAdapterJson } from "../train/adapter_folder.ts";
 import { chosenCheckpoint } from "../train/checkpoint/choose.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
 import {
@@ -62,8 +63,6 @@ export interface ModelFiles {
 }
 
 export const CONFIG_JSON = "config.json";
-export const ADAPTER_JSON = "adapter_config.json";
-export const ADAPTER_FILE = "adapter_model.safetensors";
 
 /** A folder that is no run: one that theseus exported, or Hugging Face's. */
 function folderFiles(folder: string): ModelFiles | undefined {
@@ -81,7 +80,13 @@ const weightsAt = (folder: string): string =>
 
 /** A folder that is no run, as MODEL names it: on this machine or on the hub. */
 export async function modelFolder(model: string): Promise<ModelFiles | undefined> {
-  return folderFiles(model.startsWith("hf:") ? await hubModel(model.slice(3)) : model);
+  const found = folderFiles(model.startsWith("hf:") ? await hubModel(model.slice(3)) : model);
+  if (found !== undefined && existsSync(join(found.runDirectory, ADAPTER_JSON))) {
+    // What the adapters belong to must be at hand when they are opened.
+    const { base } = readAdapterJson(found.runDirectory);
+    if (!existsSync(base)) await hubModel(base);
+  }
+  return found;
 }
 
 /** The weights that MODEL names: verified, and where no checkpoint is named the newest that verifies. */

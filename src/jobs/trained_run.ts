@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
+import { ADAPTER_JSON } from "../train/adapter_folder.ts";
 import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
 import { trainingFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
@@ -37,7 +38,8 @@ export interface TrainedRun {
 export function trainedRun(source: RunSource): TrainedRun {
   const { runDirectory } = source;
   const plain = source.configPath === undefined && !existsSync(join(runDirectory, RESOLVED));
-  if (plain && existsSync(join(runDirectory, CONFIG_JSON))) return openedFolder(runDirectory);
+  if (plain && [CONFIG_JSON, ADAPTER_JSON].some((name) => existsSync(join(runDirectory, name))))
+    return openedFolder(runDirectory);
   const configPath = source.configPath ?? join(runDirectory, RESOLVED);
   // A run that was killed has checkpoints, but nothing was published yet.
   const weights = source.weights ?? newestWeights(runDirectory) ?? join(runDirectory, WEIGHTS_FILE);

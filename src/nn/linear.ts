@@ -1,6 +1,7 @@
 /** @file y = x W + b over one named axis. */
 import type { Axis } from "./axis.ts";
 import { type Init, init } from "./init.ts";
+import { LowRank, type LowRankOptions } from "./low_rank.ts";
 import { Module } from "./module.ts";
 import type { Param } from "./param.ts";
 import type { Tensor } from "./tensor.ts";
@@ -20,18 +21,31 @@ export class Linear extends Module {
   readonly bias: Param | undefined;
   readonly input: Axis;
   readonly output: Axis;
+  readonly order: MatrixOrder;
+  private added: LowRank | undefined;
 
   constructor(input: Axis, output: Axis, options: LinearOptions) {
     super();
     this.input = input;
     this.output = output;
-    const axes = options.order === "out_in" ? [output, input] : [input, output];
+    this.order = options.order ?? "in_out";
+    const axes = this.order === "out_in" ? [output, input] : [input, output];
     this.weight = this.param("weight", axes, options.init);
     this.bias = options.bias ? this.param("bias", [output], init.zeros) : undefined;
   }
 
   override forward(x: Tensor): Tensor {
     const y = x.dot(this.weight, this.input.name);
-    return this.bias === undefined ? y : y.add(this.bias);
+    const biased = this.bias === undefined ? y : y.add(this.bias);
+    return this.added === undefined ? biased : biased.add(this.added.call(x));
+  }
+
+  get adapter(): LowRank | undefined {
+    return this.added;
+  }
+
+  /** Adds an adapter; the weights themselves are then usually frozen. */
+  adapt(options: LowRankOptions): void {
+    this.added = this.child("lora", () => new LowRank(this.input, this.output, options));
   }
 }

@@ -7,6 +7,8 @@ export class Param {
   readonly path: string;
   readonly axes: readonly Axis[];
   readonly init: Init;
+  /** False: it keeps its value, and has neither gradient nor optimizer state. */
+  trainable = true;
 
   constructor(path: string, axes: readonly Axis[], init: Init) {
     this.path = path;

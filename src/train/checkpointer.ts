@@ -72,13 +72,14 @@ export function checkpointerOf(
   model: LanguageModel,
   run: RunFolder,
   tokenizer: Tokenizer,
+  base: string | undefined,
 ): Checkpointer {
   const { directory, runId, resolvedText, config, status } = run;
   return new Checkpointer({
     ...{ engine, directory, runId },
     states: savedStates(model),
     configHash: new Bun.CryptoHasher("sha256").update(resolvedText).digest("hex"),
-    texts: { ...modelTexts(model, tokenizer), "config.yaml": resolvedText },
+    texts: { ...modelTexts(model, tokenizer, base), "config.yaml": resolvedText },
     rule: config.values(checkpointFields),
     copies: config.get(checkpointFields.interval) !== 0,
     onEvent: (event) => status.event(event),

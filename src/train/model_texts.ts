@@ -5,6 +5,8 @@
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
+import { ADAPTER_JSON, adapterJson } from "./adapter_folder.ts";
+import { isAdapted } from "./weights.ts";
 
 /** As Hugging Face's own writer lays JSON out. */
 export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
@@ -21,8 +23,14 @@ function specialIds({ special }: Tokenizer): Record<string, number> {
   );
 }
 
-/** By name, for weights in f32. */
-export function modelTexts(model: LanguageModel, tokenizer: Tokenizer): Record<string, string> {
+/** By name, for weights in f32; `base`: where the weights are that adapters belong to. */
+export function modelTexts(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  base: string | undefined,
+): Record<string, string> {
+  if (isAdapted(model) && base !== undefined)
+    return { [ADAPTER_JSON]: jsonText(adapterJson(model, base)), ...tokenizer.files() };
   if (!(model instanceof HuggingFaceModel)) return { ...tokenizer.files() };
   const known = specialIds(tokenizer);
   const { configJson } = model;

@@ -78,10 +78,13 @@ function watched(positions: Tensor, documents: Tensor) {
   return { sequence, read };
 }
 
-/** Writes the initial parameters. The optimizer's averages start as the zeros that fresh buffers hold. */
+const trainable = (model: LanguageModel): Param[] =>
+  model.parameters().filter((param) => param.trainable);
+
+/** Writes the initial parameters; frozen ones are loaded instead. The optimizer's averages start as the zeros that fresh buffers hold. */
 export function buildInit(model: LanguageModel, seed: number): Graph {
   const b = new Builder("init");
-  for (const param of model.parameters()) {
+  for (const param of trainable(model)) {
     const shape = shapeOf(param);
     b.as({ scope: param.path, phase: "forward" }, () => {
       const name = `param/${param.path}`;
@@ -109,7 +112,7 @@ export function buildMicro(model: LanguageModel, options: MicroOptions): Graph {
   const sample = hostInput(b, "sample", [batch.rows], "u32");
   const trace = new Trace(b, options.precision, { seed, step, sample });
   const loss = batchLoss(model, trace, batch);
-  const params = model.parameters();
+  const params = trainable(model);
   const grads = grad(
     b,
     loss.sum,
@@ -135,7 +138,7 @@ export function buildMicro(model: LanguageModel, options: MicroOptions): Graph {
 export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph {
   const b = new Builder("update");
   b.phase = "update";
-  const slots = model.parameters().map((param): Slot => {
+  const slots = trainable(model).map((param): Slot => {
     const shape = shapeOf(param);
     const read = (kind: string) => state(b, `${kind}/${param.path}`, shape, "f32");
     const { path, isMatrix } = param;

@@ -13,14 +13,8 @@ import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { batchOf } from "./batch_size.ts";
-import { realFiles } from "./checkpoint/files.ts";
-import { listCheckpoints } from "./checkpoint/restore.ts";
-import {
-  type Checkpointer,
-  checkpointerOf,
-  checkpointRoot,
-  type RunState,
-} from "./checkpointer.ts";
+import { beginWeights, settledRequest } from "./beginning.ts";
+import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { withDataset } from "./data_record.ts";
 import { Engine } from "./engine.ts";
 import {
@@ -35,23 +29,16 @@ import { expectFits } from "./memory_report.ts";
 import { loggedMetrics } from "./metrics_reader.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
-import { type RunPlace, runPath } from "./run_directory.ts";
+import type { RunPlace } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
 import { RunMetrics } from "./run_metrics.ts";
 import { SAVE_HOOKS } from "./save_hooks.ts";
-import { settledConfig } from "./settled_config.ts";
 import { lastStepOf } from "./stop.ts";
 import { targetOf } from "./target.ts";
 import { TRACKERS } from "./trackers.ts";
 import { Trainer, type TrainResult } from "./trainer.ts";
 import { type Validation, validateOn } from "./validate.ts";
-import {
-  hashWeights,
-  loadWeights,
-  matchedWeights,
-  publishWeights,
-  saveWeights,
-} from "./weights.ts";
+import { matchedWeights, publishWeights, saveWeights } from "./weights.ts";
 
 export interface TrainingRequest {
   readonly job: Job;
@@ -93,20 +80,8 @@ function checkVocabulary(dataset: Dataset, model: LanguageModel): void {
     );
 }
 
-/** The request with the job's own settlement, and the weights it begins with where the run does not go on. */
-async function settled(request: TrainingRequest): Promise<TrainingRequest> {
-  const { job, place, initFrom } = request;
-  const config = await settledConfig(job, request.config, place, request.fresh ?? false);
-  // `latest` may be missing yet: a kill can come before it.
-  const saved = await listCheckpoints(realFiles, checkpointRoot(runPath(place)));
-  const goesOn = request.fresh !== true && saved.length > 0;
-  if (job.beginning === undefined || initFrom !== undefined || goesOn)
-    return { ...request, config };
-  return { ...request, config, initFrom: await job.beginning(config, place.root) };
-}
-
 export async function runTraining(asked: TrainingRequest): Promise<RunFinished> {
-  const request = await settled(asked);
+  const request = await settledRequest(asked);
   const model = request.job.model(request.config);
   checkSharding(model);
   const dataset = await openDataset(request.config.values(dataFields));
@@ -170,14 +145,10 @@ async function trainIn(
     samplesPerStep: rows * accumulate,
   });
   const initial = await engine.start("init");
-  const checkpoints = checkpointerOf(engine, model, run, dataset.tokenizer);
+  const checkpoints = checkpointerOf(engine, model, run, dataset.tokenizer, request.initFrom);
   await initial.done();
   const from = await checkpoints.restore();
-  if (from === null && request.initFrom !== undefined) {
-    loadWeights(engine, model, request.initFrom);
-    const weights = await hashWeights(request.initFrom);
-    run.status.event({ event: "initialized", from: request.initFrom, weights });
-  }
+  await beginWeights(engine, model, run, request.initFrom, from);
   run.begin(from);
   await onProgress({
     kind: "started",

@@ -5,11 +5,11 @@ import type { Param } from "../nn/param.ts";
 import { type TensorLayout, type TensorPart, tensorLayout } from "./checkpoint/image.ts";
 import { matchTensors } from "./checkpoint/match.ts";
 import type { Engine } from "./engine.ts";
-import { tensorName } from "./weights.ts";
+import { isAdapted, tensorName } from "./weights.ts";
 
 /** A state of the engine that belongs into a checkpoint: its buffer's name, and its name and shape in the file. */
 export interface SavedState {
-  readonly file: "model" | "optimizer";
+  readonly file: "model" | "adapter_model" | "optimizer";
   readonly state: string;
   readonly name: string;
   readonly shape: readonly number[];
@@ -17,7 +17,7 @@ export interface SavedState {
 
 /** As the writers of Hugging Face order them, so that the same tensors make the same file. */
 const inFileOrder = (model: LanguageModel): readonly Param[] => {
-  const params = [...model.parameters()];
+  const params = model.parameters().filter((param) => param.trainable);
   if (!(model instanceof HuggingFaceModel)) return params;
   const names = new Map(params.map((param) => [param, model.tensorName(param.path)]));
   const nameOf = (param: Param) => names.get(param) ?? "";
@@ -26,13 +26,14 @@ const inFileOrder = (model: LanguageModel): readonly Param[] => {
 
 /** The states of a language model's training that a checkpoint holds. */
 export function savedStates(model: LanguageModel): SavedState[] {
+  const file = isAdapted(model) ? "adapter_model" : "model";
   return inFileOrder(model).flatMap(({ path, axes }): SavedState[] => {
     const shape = axes.map(({ size }) => size);
     const moment = (kind: string): SavedState => ({
       ...{ file: "optimizer", state: `${kind}/${path}`, name: `${kind}/${path}`, shape },
     });
     const weight: SavedState = {
-      file: "model",
+      file,
       state: `param/${path}`,
       name: tensorName(model, path),
       shape,

@@ -14,10 +14,11 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
-import { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
+import { basename, dirname, join } from "node:path";
+import { ADAPTER_PREFIX, HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { syncFolder } from "../util/atomic_file.ts";
+import { ADAPTER_FILE, adapterBase, isAdapterFolder } from "./adapter_folder.ts";
 import { FLOAT_DTYPES } from "./checkpoint/half.ts";
 import { matchEntries } from "./checkpoint/match.ts";
 import { hashFile } from "./checkpoint/restore.ts";
@@ -34,6 +35,18 @@ import type { Engine } from "./engine.ts";
 /** What a parameter is called in files. */
 export const tensorName = (model: LanguageModel, path: string): string =>
   model instanceof HuggingFaceModel ? model.tensorName(path) : path;
+
+/** Whether it has adapters, which alone are trained and saved. */
+export const isAdapted = (model: LanguageModel): model is HuggingFaceModel =>
+  model instanceof HuggingFaceModel && model.adapter !== undefined;
+
+/** Of the model itself, or of its adapters. */
+type Share = "own" | "adapters";
+
+const isAdapterName = (name: string): boolean => name.startsWith(ADAPTER_PREFIX);
+
+const shareOf = (model: LanguageModel, share: Share) =>
+  parametersOf(model).filter(({ name }) => isAdapterName(name) === (share === "adapters"));
 
 const parametersOf = (model: LanguageModel) =>
   model.parameters().map(({ path, axes, count }) => {
@@ -71,7 +84,8 @@ export function saveWeights(
 /** The weights of the run's newest checkpoint, without a second copy on disk where links are possible. */
 export function publishWeights(directory: string): void {
   const source = newestWeights(directory);
-  if (source === null) return;
+  // Adapters are no weights to use on their own.
+  if (source === null || basename(source) !== WEIGHTS_FILE) return;
   const target = join(directory, WEIGHTS_FILE);
   const temporary = `${target}.tmp`;
   rmSync(temporary, { force: true });
@@ -86,13 +100,15 @@ export function publishWeights(directory: string): void {
   syncFolder(directory);
 }
 
-/** The weights file of the checkpoint that `latest` names. */
+/** The weights file of the checkpoint that `latest` names, or its folder where it holds adapters. */
 export function newestWeights(directory: string): string | null {
   const root = join(directory, "checkpoints");
   const latest = join(root, "latest");
   if (!existsSync(latest)) return null;
-  const path = join(root, readFileSync(latest, "utf8").trim(), WEIGHTS_FILE);
-  return existsSync(path) ? path : null;
+  const folder = join(root, readFileSync(latest, "utf8").trim());
+  const path = join(folder, WEIGHTS_FILE);
+  if (existsSync(path)) return path;
+  return existsSync(folder) && isAdapterFolder(folder) ? folder : null;
 }
 
 /** Tensor names as the files have them: some leave out the prefix that all names of the model have in common. */
@@ -102,16 +118,21 @@ function withoutPrefix(model: LanguageModel, tensors: WeightFiles["tensors"]): s
   return [...tensors.keys()].some((name) => name.startsWith(prefix)) ? "" : prefix;
 }
 
-/** The stored tensors by parameter path. Throws CheckpointError where the files do not hold just this model's parameters. */
+/**
+ * The stored tensors by parameter path; of the adapters alone where the place is an adapter's. Throws CheckpointError where the files
+ * do not hold just these parameters.
+ */
 export function matchedWeights(
   model: LanguageModel,
   place: string,
 ): ReadonlyMap<string, StoredTensor> {
-  const { tensors } = openWeightFiles(place);
-  const prefix = withoutPrefix(model, tensors);
+  const adapters = isAdapterFolder(place);
+  const { tensors } = openWeightFiles(adapters ? join(place, ADAPTER_FILE) : place);
+  const prefix = adapters ? "" : withoutPrefix(model, tensors);
   const stored = (name: string): string =>
     prefix !== "" && name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  const expected = parametersOf(model).map((each) => ({ ...each, name: stored(each.name) }));
+  const wanted = shareOf(model, adapters ? "adapters" : "own");
+  const expected = wanted.map((each) => ({ ...each, name: stored(each.name) }));
   const ignored = (name: string): boolean =>
     model instanceof HuggingFaceModel && model.ignores(name);
   const found = matchEntries(tensors, expected, { place, dtypes: FLOAT_DTYPES, ignored });
@@ -119,19 +140,24 @@ export function matchedWeights(
   return new Map(entries.flatMap(([path, tensor]) => (tensor ? [[path, tensor] as const] : [])));
 }
 
-/** Puts the weights of a file or folder into the engine's states, from 16-bit formats window by window. */
+/** Puts the weights of a file or folder into the engine's states; those of an adapter's folder on top of its model's. */
 export function loadWeights(engine: Engine, model: LanguageModel, place: string): void {
+  if (isAdapterFolder(place)) loadWeights(engine, model, adapterBase(place));
   for (const [path, tensor] of matchedWeights(model, place)) {
     const state = engine.state(`param/${path}`);
+    // Other formats than f32 pass through a window.
     if (tensor.dtype === "F32") state.loadFrom(tensor.path, tensor.offset, 0, tensor.bytes);
     else readValues(tensor, (values, first) => state.write(values, 4 * first));
   }
 }
 
-/** Of one file as manifests have it; of shards, of all their hashes. */
+/** Of one file as manifests have it; of several, of all their hashes. */
 export async function hashWeights(place: string): Promise<string> {
-  const paths = [...new Set([...openWeightFiles(place).tensors.values()].map(({ path }) => path))];
-  const hashes = await Promise.all(paths.sort().map(hashFile));
+  const adapters = isAdapterFolder(place);
+  const { tensors } = openWeightFiles(adapters ? join(place, ADAPTER_FILE) : place);
+  const paths = [...new Set([...tensors.values()].map(({ path }) => path))].sort();
+  const hashes = await Promise.all(paths.map(hashFile));
+  if (adapters) hashes.push(await hashWeights(adapterBase(place)));
   const [only = "", ...others] = hashes;
   if (others.length === 0) return only;
   return `sha256:${new Bun.CryptoHasher("sha256").update(hashes.join("\n")).digest("hex")}`;

@@ -1,14 +1,6 @@
 /** @file Training on from a model that is there: what config.json says, its weights, and that a run then stands on its own. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config/load.ts";
@@ -18,6 +10,7 @@ import { trainedRun } from "../../src/jobs/trained_run.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 import { runTraining } from "../../src/train/run.ts";
 import { FAMILIES } from "../models/family_fixture.ts";
+import { widenedCopy } from "../models/folder_logits.ts";
 
 setDefaultTimeout(60_000);
 const root = mkdtempSync(join(tmpdir(), "theseus-finetune-"));
@@ -41,34 +34,9 @@ function configOf(
   });
 }
 
-/** The fixtures have 61 tokens and no tokenizer: bytes need 256. */
 function widened(name: string): string {
   const folder = join(root, name);
-  cpSync(join(FAMILIES, name), folder, { recursive: true });
-  const path = join(folder, "model.safetensors");
-  const bytes = readFileSync(path);
-  const { tensors } = readSafetensors(path);
-  const wide = tensors.map((tensor) => {
-    const data = bytes.subarray(tensor.offset, tensor.offset + tensor.bytes);
-    const vocab = tensor.shape[0] === 61;
-    const rows = vocab ? Buffer.alloc(256 * 32 * 4) : data;
-    if (vocab) data.copy(rows);
-    return { ...tensor, shape: vocab ? [256, 32] : tensor.shape, data: rows };
-  });
-  let offset = 0;
-  const header = Object.fromEntries(
-    wide.map(({ name: key, dtype, shape, data }) => {
-      const range = [offset, offset + data.length];
-      offset += data.length;
-      return [key, { dtype, shape, data_offsets: range }];
-    }),
-  );
-  const json = Buffer.from(JSON.stringify(header));
-  const size = Buffer.alloc(8);
-  size.writeBigUInt64LE(BigInt(json.length));
-  writeFileSync(path, Buffer.concat([size, json, ...wide.map(({ data }) => data)]));
-  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: 256 }));
+  widenedCopy(name, folder);
   return folder;
 }
 

@@ -4,11 +4,6 @@
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Graph } from "../../src/ir/graph.ts";
-import type { HuggingFaceModel } from "../../src/models/exchange/hugging_face.ts";
-import { axis } from "../../src/nn/axis.ts";
-import { Trace } from "../../src/nn/trace.ts";
-import { Builder } from "../../src/ops/builder.ts";
 import { compile } from "../../src/passes/index.ts";
 import { openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
@@ -16,35 +11,19 @@ import { buildMicro } from "../../src/train/programs.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { loadWeights, tensorName } from "../../src/train/weights.ts";
 import { FAMILIES, modelAt, readExpected, VARIANTS } from "./family_fixture.ts";
+import { largestDifference, logitsOf } from "./folder_logits.ts";
 
 const device = openDevice({ threads: 2 });
 afterAll(() => device.close());
 const target = targetOf(device);
 
-function logitsGraph(model: HuggingFaceModel, rows: number, length: number): Graph {
-  const b = new Builder("logits");
-  const trace = new Trace(b, "f32");
-  const ids = trace.input("tokens", [axis("batch", rows), axis("seq", length)], "i32");
-  b.output("logits", model.logits(model.forward(ids)).id);
-  return b.finish();
-}
-
-const largest = (ours: ArrayLike<number>, theirs: Float32Array): number => {
-  expect(ours.length).toBe(theirs.length);
-  return theirs.reduce((max, value, i) => Math.max(max, Math.abs(value - (ours[i] ?? 0))), 0);
-};
-
 test.each(VARIANTS)("logits of %s", async (name) => {
   const { rows, length, tokens, values } = readExpected(name);
   const folder = join(FAMILIES, name);
   const model = modelAt(folder, length);
-  const graph = logitsGraph(model, rows, length);
-  const engine = new Engine(device, new Map([["logits", compile(graph, target)]]));
-  loadWeights(engine, model, folder);
-  const logits = await (await engine.start("logits", { tokens })).output("logits");
-  engine.free();
+  const logits = await logitsOf(device, model, folder, { rows, length, tokens });
   const expected = values.get("logits") ?? new Float32Array(0);
-  expect(largest(logits as Float32Array, expected)).toBeLessThan(1e-4);
+  expect(largestDifference(logits, expected)).toBeLessThan(1e-4);
 });
 
 const trained = VARIANTS.filter((name) => readExpected(name).targets !== undefined);
@@ -82,7 +61,7 @@ describe("gradients", () => {
       const expected = values.get(`grad/${tensorName(model, path)}`) ?? new Float32Array(0);
       const ours = read(`grad/${path}`).map((sum) => sum / count);
       const size = Math.max(...expected.map(Math.abs), 1e-3);
-      expect([path, largest(ours, expected) / size < 1e-4]).toEqual([path, true]);
+      expect([path, largestDifference(ours, expected) / size < 1e-4]).toEqual([path, true]);
     }
     engine.free();
   });

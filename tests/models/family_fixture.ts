@@ -8,6 +8,9 @@ import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 
 export const FAMILIES = join(import.meta.dir, "../fixtures/families");
 
+/** Adapters as PEFT saved them; base.txt names the model that each belongs to. */
+export const ADAPTERS = join(import.meta.dir, "../fixtures/adapters");
+
 export const VARIANTS = readdirSync(FAMILIES, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name)
@@ -21,8 +24,8 @@ export interface Expected {
   readonly targets: Int32Array | undefined;
 }
 
-export function readExpected(name: string): Expected {
-  const path = join(FAMILIES, name, "expected.safetensors");
+export function readExpected(name: string, fixtures = FAMILIES): Expected {
+  const path = join(fixtures, name, "expected.safetensors");
   const bytes = readFileSync(path);
   const values = new Map<string, Float32Array>();
   const ints = new Map<string, Int32Array>();

@@ -1,6 +1,10 @@
 /** @file A model whose checkpoints are Hugging Face folders: what its config.json says, and what its tensors are called there. */
+
+import { Linear } from "../../nn/linear.ts";
+import type { LowRankOptions } from "../../nn/low_rank.ts";
 import type { BlockParts } from "../decoder/block.ts";
 import { Decoder, type DecoderOptions } from "../decoder/decoder.ts";
+import { targetedLayers } from "./adapter_targets.ts";
 import type { ConfigJson, JsonObject } from "./config_json.ts";
 import type { TensorNames } from "./tensor_names.ts";
 
@@ -11,6 +15,16 @@ export interface FamilyForm {
   readonly ignored: RegExp;
   /** Common prefix that some files leave out. */
   readonly prefix: string;
+}
+
+/** Before all names of an adapter's file. */
+export const ADAPTER_PREFIX = "base_model.model.";
+
+export interface AdapterOptions extends LowRankOptions {
+  /** Names of layers, or ends of names; null: all linear layers. */
+  readonly targets: readonly string[] | null;
+  /** The model that the adapters belong to, as the user named it. */
+  readonly base: string;
 }
 
 export abstract class HuggingFaceModel extends Decoder {
@@ -27,8 +41,32 @@ export abstract class HuggingFaceModel extends Decoder {
     this.form = form;
   }
 
+  private adapters: AdapterOptions | undefined;
+
   tensorName(path: string): string {
-    return this.form.names.nameOf(path);
+    const [, layer, part] = /^(.*)\.lora\.([ab])$/.exec(path) ?? [];
+    const { names } = this.form;
+    if (layer === undefined || part === undefined) return names.nameOf(path);
+    return `${ADAPTER_PREFIX}${names.nameOf(layer)}.lora_${part.toUpperCase()}.weight`;
+  }
+
+  get adapter(): AdapterOptions | undefined {
+    return this.adapters;
+  }
+
+  /** Its linear layers, by what they are called in Hugging Face's files. */
+  linears(): ReadonlyMap<string, Linear> {
+    const linear = this.modules().filter((module) => module instanceof Linear);
+    return new Map(linear.map((module) => [this.form.names.nameOf(module.path), module]));
+  }
+
+  /** Adapters on the layers that the targets name; all else keeps its values. */
+  adapt(options: AdapterOptions): void {
+    const linears = this.linears();
+    for (const param of this.parameters()) param.trainable = false;
+    for (const name of targetedLayers([...linears.keys()], options.targets))
+      linears.get(name)?.adapt(options);
+    this.adapters = options;
   }
 
   /** Tensors that files may hold beside the parameters: old buffers, and the head where the embedding is the head. */

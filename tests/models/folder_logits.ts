@@ -1,0 +1,78 @@
+/** @file Logits of whatever folder a model is in, and the wide copy of a fixture whose embedding holds all bytes. */
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { axis } from "../../src/nn/axis.ts";
+import type { LanguageModel } from "../../src/nn/language_model.ts";
+import { Trace } from "../../src/nn/trace.ts";
+import { Builder } from "../../src/ops/builder.ts";
+import { compile } from "../../src/passes/index.ts";
+import type { Device } from "../../src/runtime/index.ts";
+import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
+import { Engine } from "../../src/train/engine.ts";
+import { targetOf } from "../../src/train/target.ts";
+import { loadWeights } from "../../src/train/weights.ts";
+import { FAMILIES } from "./family_fixture.ts";
+
+export interface Rows {
+  readonly rows: number;
+  readonly length: number;
+  readonly tokens: Int32Array;
+}
+
+export async function logitsOf(
+  device: Device,
+  model: LanguageModel,
+  weights: string,
+  { rows, length, tokens }: Rows,
+): Promise<Float32Array> {
+  const b = new Builder("logits");
+  const trace = new Trace(b, "f32");
+  const ids = trace.input("tokens", [axis("batch", rows), axis("seq", length)], "i32");
+  b.output("logits", model.logits(model.forward(ids)).id);
+  const program = compile(b.finish(), targetOf(device));
+  const engine = new Engine(device, new Map([["logits", program]]));
+  try {
+    loadWeights(engine, model, weights);
+    const run = await engine.start("logits", { tokens });
+    return (await run.output("logits")) as Float32Array;
+  } finally {
+    engine.free();
+  }
+}
+
+export function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
+  if (ours.length !== theirs.length) return Number.POSITIVE_INFINITY;
+  let largest = 0;
+  for (let i = 0; i < theirs.length; i++)
+    largest = Math.max(largest, Math.abs((ours[i] ?? 0) - (theirs[i] ?? 0)));
+  return largest;
+}
+
+/** The fixtures have 61 tokens and no tokenizer: bytes need 256. An f32 fixture, copied to `folder` with more rows of zeros. */
+export function widenedCopy(name: string, folder: string): void {
+  cpSync(join(FAMILIES, name), folder, { recursive: true });
+  const path = join(folder, "model.safetensors");
+  const bytes = readFileSync(path);
+  const wide = readSafetensors(path).tensors.map((tensor) => {
+    const data = bytes.subarray(tensor.offset, tensor.offset + tensor.bytes);
+    if (tensor.shape[0] !== 61) return { ...tensor, data };
+    const [, width = 0] = tensor.shape;
+    const rows = Buffer.alloc(256 * width * 4);
+    data.copy(rows);
+    return { ...tensor, shape: [256, width], data: rows };
+  });
+  let offset = 0;
+  const header = Object.fromEntries(
+    wide.map(({ name: key, dtype, shape, data }) => {
+      const range = [offset, offset + data.length];
+      offset += data.length;
+      return [key, { dtype, shape, data_offsets: range }];
+    }),
+  );
+  const json = Buffer.from(JSON.stringify(header));
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(json.length));
+  writeFileSync(path, Buffer.concat([size, json, ...wide.map(({ data }) => data)]));
+  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: 256 }));
+}
