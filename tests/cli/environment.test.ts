@@ -87,6 +87,15 @@ describe("homes and variables", () => {
   });
 });
 
+test("an empty folder and the executable are enough", () => {
+  const small = "architecture.n_layer=1 architecture.n_embd=32 architecture.n_head=2";
+  const script = `mkdir empty && cd empty && "$T" configure gpt/pretrain a.yaml ${small} training.steps=2 &&
+    "$T" run x a.yaml out validation.batches=1 && "$T" sample x We --root out --tokens 3`;
+  const ran = shell(script, { HOME: join(place, "empty") });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(ran.stdout).toStartWith("We");
+}, 120_000);
+
 test("a root with spaces, letters of all kinds and a line end in its name", () => {
   const name = 'sp ace/ünï "quo\'ted" $HOME\n-code';
   const env = { ROOT: name };
