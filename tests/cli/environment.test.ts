@@ -89,7 +89,8 @@ describe("homes and variables", () => {
 
 test("an empty folder and the executable are enough", () => {
   const small = "architecture.n_layer=1 architecture.n_embd=32 architecture.n_head=2";
-  const script = `mkdir empty && cd empty && "$T" configure gpt/pretrain a.yaml ${small} training.steps=2 &&
+  const settings = `${small} training.steps=2`;
+  const script = `mkdir empty && cd empty && "$T" configure gpt/pretrain a.yaml ${settings} &&
     "$T" run x a.yaml out validation.batches=1 && "$T" sample x We --root out --tokens 3`;
   const ran = shell(script, { HOME: join(place, "empty") });
   expect(ran).toMatchObject({ code: 0 });
