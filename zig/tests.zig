@@ -55,4 +55,5 @@ test {
     _ = @import("test/guarded_memory.zig");
     _ = @import("test/rope_kernel.zig");
     _ = @import("test/row_kernels.zig");
+    _ = @import("test/tokenizer.zig");
 }
