@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { type BpeVocabulary, NativeError, NativeTokenizer } from "../../runtime/index.ts";
 import type { Tokens } from "../tokenizer.ts";
 import { type Encoder, tokensOf } from "./encoder.ts";
-import { composed } from "./normalize.ts";
+import { composed, composedText } from "./normalize.ts";
 import { wordPatternOf } from "./patterns.ts";
 import type { TokenTable } from "./token_table.ts";
 import {
@@ -53,7 +53,7 @@ export class Native implements Encoder {
     const ids: number[] = [];
     let from = 0;
     const words = (to: number): void => {
-      const part = raw.slice(from, to).normalize("NFC");
+      const part = composedText(raw.slice(from, to));
       for (const id of this.native.encode(part, "none", 1)) ids.push(id);
     };
     for (const match of raw.matchAll(this.matcher())) {

@@ -1,6 +1,29 @@
 /** @file Unicode's composed form (NFC) of text that may not be UTF-8 everywhere: broken bytes stay as they are. */
 import { isAscii } from "node:buffer";
+import { NEWER_MARKS } from "./newer_marks.gen.ts";
 import { exactText, textAsBytes } from "./text_bytes.ts";
+
+/** Every character outside of these is as it is in composed text, and takes nothing from its neighbours. */
+export const MAY_COMPOSE = new RegExp(
+  `[${[
+    ...["\\u0300-\\u2001", "\\u20d0-\\u20ff", "\\u2126-\\u232a", "\\u2adc", "\\u2cef-\\u2cf1"],
+    ...["\\u2d7f", "\\u2de0-\\u2dff", "\\u302a-\\u302f", "\\u3099\\u309a", "\\ua66f-\\uabff"],
+    ...["\\ud800-\\udfff", "\\uf900-\\ufaff", "\\ufb1d-\\ufb4e", "\\ufe20-\\ufe2f"],
+  ].join("")}]`,
+);
+
+/**
+ * The composed form as Hugging Face's tokenizers 0.23 make it: by an older Unicode than JavaScript's, to which newer marks are letters
+ * that nothing is composed with or moved across.
+ */
+export function composedText(text: string): string {
+  if (!MAY_COMPOSE.test(text)) return text;
+  if (!NEWER_MARKS.test(text)) return text.normalize("NFC");
+  return text
+    .split(NEWER_MARKS)
+    .map((part) => part.normalize("NFC"))
+    .join("");
+}
 
 /** Length of the character at `at`, or 0 when the bytes there are none. */
 function characterLength(bytes: Uint8Array, at: number): number {
@@ -16,7 +39,7 @@ function composedParts(bytes: Uint8Array): Uint8Array {
   let at = 0;
   const flush = (): void => {
     const text = exactText(bytes.subarray(start, at)) ?? "";
-    if (text !== "") parts.push(textAsBytes(text.normalize("NFC")));
+    if (text !== "") parts.push(textAsBytes(composedText(text)));
   };
   while (at < bytes.length) {
     const length = characterLength(bytes, at);
@@ -35,8 +58,8 @@ function composedParts(bytes: Uint8Array): Uint8Array {
 
 /** The composed text, or the composed bytes of what is no text; as it came when there is nothing to compose. */
 export function composed(text: string | Uint8Array): string | Uint8Array {
-  if (typeof text === "string") return text.normalize("NFC");
+  if (typeof text === "string") return composedText(text);
   if (isAscii(text)) return text;
   const exact = exactText(text);
-  return exact === undefined ? composedParts(text) : exact.normalize("NFC");
+  return exact === undefined ? composedParts(text) : composedText(exact);
 }
