@@ -7,6 +7,7 @@ import { Decoder } from "../src/generate/decoder.ts";
 import { Gpt } from "../src/models/gpt/gpt.ts";
 import { optionsOf } from "../src/models/gpt/options.ts";
 import { openDevice } from "../src/runtime/index.ts";
+import { writeParam } from "../src/train/weights.ts";
 import { printProfile } from "./profile.ts";
 import { sizeConfig } from "./sizes.ts";
 
@@ -32,7 +33,7 @@ const device = openDevice({ threads });
 const decoder = new Decoder(device, model, { rows: batch, places: 1024, precision });
 for (const { path, count, isMatrix } of model.parameters()) {
   const value = () => (isMatrix ? 0.04 * (Math.random() - 0.5) : 1);
-  decoder.engine.state(`param/${path}`).write(Float32Array.from({ length: count }, value));
+  writeParam(decoder.engine, path, Float32Array.from({ length: count }, value));
 }
 
 function likeliest(logits: Float32Array): number {

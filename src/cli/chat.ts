@@ -8,7 +8,7 @@ import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { ChatTerminal } from "./chat_terminal.ts";
 import { command } from "./command.ts";
-import { numberOf, samplingArgs, samplingOf } from "./numbers.ts";
+import { numberOf, precisionArgs, precisionOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { writeText } from "./terminal_text.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
@@ -69,6 +69,7 @@ export default command({
       description: "chat template: auto, chatml, llama3, plain, raw, or a file",
     },
     ...samplingArgs,
+    ...precisionArgs,
   },
   repeated: loadArgs,
   async run({ args, repeated }) {
@@ -79,7 +80,9 @@ export default command({
     const context =
       args.context === undefined ? {} : { context: numberOf(args.context, "context", whole) };
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
-    const model = await openTextModel(files, { rows: 1, ...context });
+    const model = await openTextModel(files, {
+      ...{ rows: 1, ...context, ...precisionOf(args.precision) },
+    });
     const terminal = new ChatTerminal("> ");
     const json = args.json === true;
     try {

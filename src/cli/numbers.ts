@@ -56,3 +56,17 @@ export function samplingOf(
     seed: number("seed", { low: 0, integer: true }),
   };
 }
+
+export const precisionArgs = {
+  precision: {
+    type: "string",
+    default: "run",
+    description: "f32, or mixed (bf16 weights and cache); run: as it was trained",
+  },
+} as const;
+
+export function precisionOf(text: string): { readonly precision?: "f32" | "mixed" } {
+  if (text === "run") return {};
+  if (text === "f32" || text === "mixed") return { precision: text };
+  throw new UsageError(`--precision expected run, f32 or mixed, got "${text}"`);
+}

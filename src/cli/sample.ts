@@ -4,7 +4,7 @@ import { modelFiles } from "../jobs/model_place.ts";
 import { type Sample, sampleTexts } from "../jobs/sample_run.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
-import { numberOf, samplingArgs, samplingOf } from "./numbers.ts";
+import { numberOf, precisionArgs, precisionOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { readPrompts } from "./prompts_file.ts";
 import { writeText } from "./terminal_text.ts";
@@ -44,6 +44,7 @@ export default command({
     answers: { type: "string", default: "1", alias: "n", description: "texts for each prompt" },
     batch: { type: "string", default: "8", description: "texts that are worked on together" },
     ...samplingArgs,
+    ...precisionArgs,
   },
   repeated: { ...loadArgs, stop: { description: "text that ends the answer", valueHint: "TEXT" } },
   async run({ args, repeated }) {
@@ -69,6 +70,7 @@ export default command({
     try {
       const samples = await sampleTexts({
         ...{ ...files, ...sampling, prompts, answers, batch, maxTokens },
+        ...precisionOf(args.precision),
         ...{ stop: repeated.stop, signal: stop.signal, ...(json ? {} : live) },
       });
       const text = samples.map(({ prompt, answer, text, tokens, reason }) => ({

@@ -7,7 +7,7 @@ import { openTextModel } from "../jobs/text_model.ts";
 import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
 import { interruption } from "./interrupt.ts";
-import { numberOf } from "./numbers.ts";
+import { numberOf, precisionArgs, precisionOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
@@ -51,6 +51,7 @@ export default command({
       default: "auto",
       description: "chat template: auto, chatml, llama3, plain, raw, or a file",
     },
+    ...precisionArgs,
     threads: { type: "string", description: "of the computation (default: all cores)" },
   },
   repeated: loadArgs,
@@ -65,7 +66,9 @@ export default command({
     if (args.token === "") throw new UsageError("--token must not be empty");
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
     const source = { ...files, ...optional("threads") };
-    const model = await openTextModel(source, { rows, ...optional("context") });
+    const model = await openTextModel(source, {
+      ...{ rows, ...optional("context"), ...precisionOf(args.precision) },
+    });
     const ended = new AbortController();
     const stop = interruption("closing; answers in the making are finished first");
     try {

@@ -31,7 +31,7 @@ export function buildGeneration(
   precision: Precision,
 ): Graph {
   const b = new Builder(generationName(batch));
-  const trace = new Trace(b, precision);
+  const trace = new Trace(b, precision, undefined, true);
   const some = axis("batch", batch.rows);
   const axes = [some, axis("seq", batch.length)];
   const ids = trace.input("tokens", axes, "i32");

@@ -1,6 +1,7 @@
 /** @file Text from a trained run: one continuation, or several of several prompts, worked on together. */
 import type { SamplingOptions } from "../generate/choose_token.ts";
 import { type GeneratedText, generateText, promptTokens } from "../generate/text_generation.ts";
+import type { Precision } from "../nn/trace.ts";
 import { openTextModel } from "./text_model.ts";
 import type { RunSource } from "./trained_run.ts";
 
@@ -19,6 +20,8 @@ export interface SamplesRequest extends Omit<SampleRequest, "prompt" | "onText">
   readonly answers: number;
   /** Most texts in the making at a time. */
   readonly batch: number;
+  /** Absent: as the run was trained. */
+  readonly precision?: Precision;
   readonly onText?: (text: string) => void;
   /** Called as texts are finished, in whatever order. */
   readonly onSample?: (sample: Sample) => void;
@@ -39,7 +42,10 @@ export async function sampleTexts(request: SamplesRequest): Promise<Sample[]> {
   const wanted = prompts.flatMap((_, prompt) =>
     Array.from({ length: answers }, (_, answer) => ({ prompt, answer })),
   );
-  const model = await openTextModel(request, { rows: Math.max(1, Math.min(batch, wanted.length)) });
+  const rows = Math.max(1, Math.min(batch, wanted.length));
+  const model = await openTextModel(request, {
+    ...{ rows, ...defined({ precision: request.precision }) },
+  });
   try {
     const { tokenizer, generator, stopIds } = model;
     const { temperature, topK, topP, minP, repetitionPenalty, seed, stop, signal } = request;

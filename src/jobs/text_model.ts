@@ -6,6 +6,7 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { Generator } from "../generate/generator.ts";
+import type { Precision } from "../nn/trace.ts";
 import { openDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
@@ -21,6 +22,8 @@ export interface TextModelOptions {
   readonly rows: number;
   /** Tokens of prompt and answer together; absent: as many as the model takes. */
   readonly context?: number;
+  /** Absent: as the run was trained. */
+  readonly precision?: Precision;
 }
 
 export interface TextModel {
@@ -66,7 +69,7 @@ function stopIdsOf(weights: string, { special }: Tokenizer): ReadonlySet<number>
 
 export async function openTextModel(
   source: RunSource,
-  { rows, context }: TextModelOptions,
+  { rows, context, precision: wanted }: TextModelOptions,
 ): Promise<TextModel> {
   const { config, model, weights } = trainedRun(source);
   const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
@@ -75,7 +78,7 @@ export async function openTextModel(
   const threads = source.threads ?? config.get(trainingFields.threads);
   const device = openDevice(threads === null ? {} : { threads });
   try {
-    const precision = resolvePrecision(config, targetOf(device));
+    const precision = wanted ?? resolvePrecision(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });
     loadWeights(decoder.engine, model, weights);
     return {

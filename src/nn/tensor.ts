@@ -113,7 +113,7 @@ export class Tensor {
    */
   dot(other: Operand, ...names: readonly string[]): Tensor {
     const left = this.matrixOperand();
-    const right = this.operand(other).matrixOperand();
+    const right = other instanceof Param ? this.trace.matrix(other) : other.matrixOperand();
     const contract = names.map((name) => [left.dim("dot", name), right.dim("dot", name)] as const);
     const batch: (readonly [number, number])[] = [];
     left.axes.forEach((a, l) => {

@@ -27,12 +27,16 @@ export class Trace {
   readonly precision: Precision;
   /** Absent outside training: dropout does nothing then. */
   readonly random: RandomSource | undefined;
+  /** Under `mixed`: matrices are read from copies in bf16, as state `bf16/PATH`, which halves what decoding reads. */
+  private readonly rounded: boolean;
   private readonly read = new Map<Param, Id>();
+  private readonly readRounded = new Map<Param, Id>();
 
-  constructor(b: Builder, precision: Precision, random?: RandomSource) {
+  constructor(b: Builder, precision: Precision, random?: RandomSource, rounded = false) {
     this.b = b;
     this.precision = precision;
     this.random = random;
+    this.rounded = rounded;
   }
 
   get compute(): "f32" | "bf16" {
@@ -46,13 +50,25 @@ export class Trace {
 
   /** The parameter's current value; one node however often it is used. */
   param(param: Param): Tensor {
-    const known = this.read.get(param);
+    return this.state(param, "f32", this.read);
+  }
+
+  /** The parameter as an operand of matrix products: under `mixed` rounded to bf16. */
+  matrix(param: Param): Tensor {
+    if (this.precision === "f32") return this.param(param);
+    return this.rounded
+      ? this.state(param, "bf16", this.readRounded)
+      : this.param(param).cast("bf16");
+  }
+
+  private state(param: Param, dtype: "f32" | "bf16", read: Map<Param, Id>): Tensor {
+    const known = read.get(param);
     if (known !== undefined) return new Tensor(this, known, param.axes);
-    const name = `param/${param.path}`;
+    const name = `${dtype === "f32" ? "param" : "bf16"}/${param.path}`;
     const id = this.b.as({ scope: param.path, phase: this.b.phase }, () =>
-      input(this.b, { name, kind: "state", shape: sizesOf(param.axes), dtype: "f32" }),
+      input(this.b, { name, kind: "state", shape: sizesOf(param.axes), dtype }),
     );
-    this.read.set(param, id);
+    read.set(param, id);
     return new Tensor(this, id, param.axes);
   }
 }

@@ -50,6 +50,10 @@ export class Engine {
     return this.owned.reduce((sum, buffer) => sum + buffer.bytes, 0);
   }
 
+  has(state: string): boolean {
+    return this.states.has(state);
+  }
+
   state(name: string): DeviceBuffer {
     const buffer = this.states.get(name);
     assert(buffer !== undefined, `no program has the state ${name}`);

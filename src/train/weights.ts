@@ -18,8 +18,9 @@ import { basename, dirname, join } from "node:path";
 import { ADAPTER_PREFIX, HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { syncFolder } from "../util/atomic_file.ts";
+import { assert } from "../util/errors.ts";
 import { ADAPTER_FILE, adapterBase, isAdapterFolder } from "./adapter_folder.ts";
-import { FLOAT_DTYPES } from "./checkpoint/half.ts";
+import { FLOAT_DTYPES, narrow } from "./checkpoint/half.ts";
 import { matchEntries } from "./checkpoint/match.ts";
 import { hashFile } from "./checkpoint/restore.ts";
 import { safetensorsHeader } from "./checkpoint/safetensors.ts";
@@ -140,15 +141,40 @@ export function matchedWeights(
   return new Map(entries.flatMap(([path, tensor]) => (tensor ? [[path, tensor] as const] : [])));
 }
 
-/** Puts the weights of a file or folder into the engine's states; those of an adapter's folder on top of its model's. */
+/**
+ * Puts the weights of a file or folder into the engine's states, from 16-bit formats window by window; those of an adapter's folder
+ * on top of its model's. Programs of generation may read a matrix from a copy in bf16, instead of or beside the f32 values.
+ */
 export function loadWeights(engine: Engine, model: LanguageModel, place: string): void {
   if (isAdapterFolder(place)) loadWeights(engine, model, adapterBase(place));
   for (const [path, tensor] of matchedWeights(model, place)) {
-    const state = engine.state(`param/${path}`);
-    // Other formats than f32 pass through a window.
-    if (tensor.dtype === "F32") state.loadFrom(tensor.path, tensor.offset, 0, tensor.bytes);
-    else readValues(tensor, (values, first) => state.write(values, 4 * first));
+    const [exact, rounded] = [engine.has(`param/${path}`), engine.has(`bf16/${path}`)];
+    assert(exact || rounded, `no program reads the parameter ${path}`);
+    const direct = (dtype: string, name: string): boolean => {
+      if (tensor.dtype !== dtype) return false;
+      engine.state(name).loadFrom(tensor.path, tensor.offset, 0, tensor.bytes);
+      return true;
+    };
+    const done = !exact || direct("F32", `param/${path}`);
+    const doneRounded = !rounded || direct("BF16", `bf16/${path}`);
+    if (done && doneRounded) continue;
+    readValues(tensor, (values, first) => {
+      if (!done) engine.state(`param/${path}`).write(values, 4 * first);
+      if (!doneRounded) engine.state(`bf16/${path}`).write(toBf16(values), 2 * first);
+    });
   }
+}
+
+function toBf16(values: Float32Array): Uint16Array {
+  const rounded = new Uint16Array(values.length);
+  narrow("BF16", values, rounded);
+  return rounded;
+}
+
+/** Values of one parameter, from element `first` on, into all states that hold it. */
+export function writeParam(engine: Engine, path: string, values: Float32Array, first = 0): void {
+  if (engine.has(`param/${path}`)) engine.state(`param/${path}`).write(values, 4 * first);
+  if (engine.has(`bf16/${path}`)) engine.state(`bf16/${path}`).write(toBf16(values), 2 * first);
 }
 
 /** Of one file as manifests have it; of several, of all their hashes. */

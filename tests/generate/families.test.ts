@@ -24,6 +24,33 @@ function decoderOf(name: string, rows: number, places: number): Decoder {
 const largest = (ours: Float32Array, theirs: Float32Array): number =>
   theirs.reduce((max, value, i) => Math.max(max, Math.abs(value - (ours[i] ?? 0))), 0);
 
+test("under mixed matrices are loaded as bf16 alone, all else as f32; a tied table as both", () => {
+  const loaded = (name: string) => {
+    const folder = join(FAMILIES, name);
+    const model = modelAt(folder, 16);
+    const sizes = { rows: 1, places: 16, precision: "mixed" } as const;
+    const decoder = new Decoder(device, model, sizes);
+    loadWeights(decoder.engine, model, folder);
+    return { model, engine: decoder.engine };
+  };
+  const { model, engine } = loaded("llama_gqa_tied");
+  for (const { path, isMatrix } of model.parameters()) {
+    const states = [engine.has(`param/${path}`), engine.has(`bf16/${path}`)];
+    expect([path, states]).toEqual([
+      path,
+      path === "wte.weight" ? [true, true] : [!isMatrix, isMatrix],
+    ]);
+  }
+  const exact = new Float32Array(32);
+  const rounded = new Uint16Array(32);
+  engine.state("param/wte.weight").read(exact);
+  engine.state("bf16/wte.weight").read(rounded);
+  const wide = new Float32Array(Uint32Array.from(rounded, (bits) => bits << 16).buffer);
+  wide.forEach((x, i) => {
+    expect(Math.abs(x - (exact[i] ?? 0))).toBeLessThanOrEqual(Math.abs(exact[i] ?? 0) / 256);
+  });
+});
+
 describe.each(VARIANTS)("%s", (name) => {
   const { rows, length, tokens, values } = readExpected(name);
   const logits = values.get("logits") ?? new Float32Array(0);

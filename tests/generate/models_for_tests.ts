@@ -8,6 +8,7 @@ import { compile } from "../../src/passes/index.ts";
 import { type Device, LEVELS, libraryInfo } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { targetOf } from "../../src/train/target.ts";
+import { writeParam } from "../../src/train/weights.ts";
 import { normalSource } from "../ops/values.ts";
 
 /** Every level that the library was built for and this CPU has. */
@@ -26,7 +27,7 @@ export function fillWeights(engine: Engine, model: LanguageModel): void {
     const embeds = path.startsWith("wte") || path.startsWith("wpe");
     const std = embeds ? 1 : 1.5 / Math.sqrt(fan);
     const next = () => (isMatrix ? std * draw() : 1 + 0.1 * draw());
-    engine.state(`param/${path}`).write(Float32Array.from({ length: count }, next));
+    writeParam(engine, path, Float32Array.from({ length: count }, next));
   }
 }
 
