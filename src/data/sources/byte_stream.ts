@@ -4,6 +4,8 @@ import { DataError } from "../../util/errors.ts";
 import type { SourceFile } from "./source_file.ts";
 
 const WINDOW_BYTES = 2 ** 20;
+/** The collector does not count what a stream hands out: hundreds of megabytes would wait for it. */
+const COLLECT_BYTES = 32 * 2 ** 20;
 
 async function* plainBytes(path: string, start: number): AsyncGenerator<Uint8Array> {
   const file = openSync(path, "r");
@@ -22,7 +24,7 @@ async function* plainBytes(path: string, start: number): AsyncGenerator<Uint8Arr
 
 async function* decompressed(file: SourceFile): AsyncGenerator<Uint8Array> {
   const { path, compression } = file;
-  let bytes = 0;
+  let [bytes, collected] = [0, 0];
   try {
     // The types of DecompressionStream do not know "zstd", which Bun has.
     const inflate = new DecompressionStream(compression as "gzip");
@@ -31,6 +33,11 @@ async function* decompressed(file: SourceFile): AsyncGenerator<Uint8Array> {
       .pipeThrough(inflate as TransformStream);
     for await (const part of output as unknown as AsyncIterable<Uint8Array>) {
       bytes += part.length;
+      collected += part.length;
+      if (collected >= COLLECT_BYTES) {
+        Bun.gc(true);
+        collected = 0;
+      }
       yield part;
     }
   } catch (error) {

@@ -99,6 +99,9 @@ export class Pool {
       Atomics.store(this.stop, 0, 1);
     };
     signal.addEventListener("abort", onAbort);
+    // The vocabulary was read on this thread, too.
+    Bun.gc(true);
+    Bun.shrink();
     if (signal.aborted) onAbort();
     try {
       // What is done already needs no worker, and tells how many are of use.

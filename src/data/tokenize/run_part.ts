@@ -261,6 +261,8 @@ class Part {
 
   checkpoint(): void {
     const begun = performance.now();
+    // Text that has passed lies in memory that the collector does not count, and would wait for it long.
+    Bun.gc(true);
     for (const writer of Object.values(this.writers)) writer.flush();
     const { piece, at, open, splits, counts, bad } = this;
     const progress: PartProgress = { piece, at, open, splits, counts, bad };

@@ -11,7 +11,7 @@ import { contents, records, WORDS } from "./jobs.ts";
 const THOROUGH = process.env.THESEUS_THOROUGH === "1";
 const KILLS = THOROUGH ? 30 : 4;
 /** MiB of text, a multiple of the shards. */
-const TEXT_MB = Number(process.env.THESEUS_KILL_TEST_MB ?? (THOROUGH ? 1600 : 16));
+const TEXT_MB = Number(process.env.THESEUS_KILL_TEST_MB ?? (THOROUGH ? 1000 : 16));
 const SHARDS = 8;
 
 setDefaultTimeout(3_600_000);
