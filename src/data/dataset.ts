@@ -38,6 +38,8 @@ export interface Dataset {
   /** For people. */
   readonly name: string;
   readonly tokenizer: Tokenizer;
+  /** Of the conversations in it, where the tokenizer has another or none; null: none. */
+  readonly chatTemplate: string | null;
   /** Ids are below. */
   readonly vocabSize: number;
   /** `data.document_mask` with null settled. */

@@ -5,6 +5,7 @@ import { log } from "../util/log.ts";
 import type { DataOptions, Dataset, OrderOptions } from "./dataset.ts";
 import { type FolderPlan, type FolderSampler, folderSampler } from "./folder_plan.ts";
 import { PrefetchLoader } from "./prefetch.ts";
+import { rowsTemplate } from "./rows_template.ts";
 import { JoinedHeldOut, type Stage } from "./samples/mixture.ts";
 import { RowHeldOut } from "./samples/packed_rows.ts";
 import type { HeldOut } from "./samples/sampler.ts";
@@ -139,6 +140,10 @@ export async function openFolders(
   return {
     name: named.map(({ path }) => path).join(" + "),
     tokenizer,
+    chatTemplate: rowsTemplate(
+      folders.map(({ index }) => index),
+      tokenizer,
+    ),
     vocabSize: Math.max(...folders.map(({ index }) => index.tokenizer.vocab_size)),
     documentMask: separate,
     trainTokens: sum(folders.map((folder) => count(folder, "train"))),

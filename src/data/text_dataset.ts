@@ -67,6 +67,7 @@ export function openText(options: DataOptions, tokenizer: Tokenizer): Dataset {
   return {
     name: options.text,
     tokenizer,
+    chatTemplate: null,
     vocabSize: tokenizer.vocabSize,
     documentMask: separate,
     trainTokens: train.length,

@@ -3,8 +3,10 @@
  * engine.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
+import { dataFields } from "../data/fields.ts";
+import { ENCODING_NAMES } from "../data/tokenizers/openai.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { ADAPTER_JSON } from "../train/adapter_folder.ts";
@@ -17,6 +19,7 @@ import { loadTraining } from "./load_job.ts";
 import { CONFIG_JSON } from "./model_place.ts";
 import { openedFolder } from "./opened_folder.ts";
 
+const CONFIG_YAML = "config.yaml";
 const RESOLVED = "config.resolved.yaml";
 
 export interface RunSource {
@@ -52,7 +55,19 @@ export function trainedRun(source: RunSource): TrainedRun {
     name: configPath,
     text: readFileSync(configPath, "utf8"),
   });
-  return { job, config, model: job.model(config), weights };
+  const own = withOwnTokenizer(config, weights);
+  return { job, config: own, model: job.model(own), weights };
+}
+
+/** The tokenizer beside the weights, with the chat template they were trained on: the one they came from may be gone since. */
+function withOwnTokenizer(config: Config, weights: string): Config {
+  const folder = existsSync(join(weights, CONFIG_YAML)) ? weights : dirname(weights);
+  const has = (name: string): boolean => existsSync(join(folder, name));
+  const name = config.get(dataFields.tokenizer);
+  // The encodings that the program carries open faster than their files.
+  const carried = ENCODING_NAMES.includes(name) && !has("chat_template.jinja");
+  if (carried || !has("tokenizer.json")) return config;
+  return config.with(new Map([[dataFields.tokenizer, folder]]));
 }
 
 /** With as many threads as the run itself, unless the caller says otherwise. */

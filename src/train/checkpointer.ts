@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Dataset } from "../data/dataset.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -71,7 +71,7 @@ export function checkpointerOf(
   engine: Engine,
   model: LanguageModel,
   run: RunFolder,
-  tokenizer: Tokenizer,
+  dataset: Dataset,
   base: string | undefined,
 ): Checkpointer {
   const { directory, runId, resolvedText, config, status } = run;
@@ -79,7 +79,7 @@ export function checkpointerOf(
     ...{ engine, directory, runId },
     states: savedStates(model),
     configHash: new Bun.CryptoHasher("sha256").update(resolvedText).digest("hex"),
-    texts: { ...modelTexts(model, tokenizer, base), "config.yaml": resolvedText },
+    texts: { ...modelTexts(model, dataset, base), "config.yaml": resolvedText },
     rule: config.values(checkpointFields),
     copies: config.get(checkpointFields.interval) !== 0,
     onEvent: (event) => status.event(event),

@@ -2,6 +2,7 @@
  * @file The small files that make a folder of weights a Hugging Face model: config.json, generation_config.json and the tokenizer's. A
  * model of no known family has none but the tokenizer's.
  */
+import type { Dataset } from "../data/dataset.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
@@ -26,12 +27,14 @@ function specialIds({ special }: Tokenizer): Record<string, number> {
 /** By name, for weights in f32; `base`: where the weights are that adapters belong to. */
 export function modelTexts(
   model: LanguageModel,
-  tokenizer: Tokenizer,
+  { tokenizer, chatTemplate }: Pick<Dataset, "tokenizer" | "chatTemplate">,
   base: string | undefined,
 ): Record<string, string> {
+  const files: Record<string, string> = { ...tokenizer.files() };
+  if (chatTemplate !== null) files["chat_template.jinja"] = chatTemplate;
   if (isAdapted(model) && base !== undefined)
-    return { [ADAPTER_JSON]: jsonText(adapterJson(model, base)), ...tokenizer.files() };
-  if (!(model instanceof HuggingFaceModel)) return { ...tokenizer.files() };
+    return { [ADAPTER_JSON]: jsonText(adapterJson(model, base)), ...files };
+  if (!(model instanceof HuggingFaceModel)) return files;
   const known = specialIds(tokenizer);
   const { configJson } = model;
   // The model's own configuration may name several ends, which the tokenizer does not know of. Null is a statement too: a family
@@ -42,7 +45,7 @@ export function modelTexts(
   return {
     "config.json": jsonText(config),
     "generation_config.json": jsonText({ _from_model_config: true, ...ids }),
-    ...tokenizer.files(),
+    ...files,
   };
 }
 

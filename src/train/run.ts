@@ -145,7 +145,7 @@ async function trainIn(
     samplesPerStep: rows * accumulate,
   });
   const initial = await engine.start("init");
-  const checkpoints = checkpointerOf(engine, model, run, dataset.tokenizer, request.initFrom);
+  const checkpoints = checkpointerOf(engine, model, run, dataset, request.initFrom);
   await initial.done();
   const from = await checkpoints.restore();
   await beginWeights(engine, model, run, request.initFrom, from);

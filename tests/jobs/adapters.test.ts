@@ -11,9 +11,10 @@ import { trainedRun } from "../../src/jobs/trained_run.ts";
 import { openDevice } from "../../src/runtime/index.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 import { runTraining, type TrainingRequest } from "../../src/train/run.ts";
+import { tensorName } from "../../src/train/weights.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { ADAPTERS, FAMILIES, readExpected } from "../models/family_fixture.ts";
-import { largestDifference, logitsOf, widenedCopy } from "../models/folder_logits.ts";
+import { gradientsOf, largestDifference, logitsOf, widenedCopy } from "../models/folder_logits.ts";
 
 setDefaultTimeout(60_000);
 const root = mkdtempSync(join(tmpdir(), "theseus-adapters-"));
@@ -36,14 +37,24 @@ function adapterFolder(name: string, change: Readonly<Record<string, unknown>> =
 }
 
 test.each(["gpt2", "llama", "neox"])(
-  "logits with PEFT's adapters of %s, and merged",
+  "logits and gradients with PEFT's adapters of %s, and merged",
   async (name) => {
-    const { rows, length, tokens, values } = readExpected(name, ADAPTERS);
+    const { rows, length, tokens, targets, values } = readExpected(name, ADAPTERS);
     const expected = values.get("logits") ?? new Float32Array(0);
     const folder = adapterFolder(name);
     const opened = trainedRun(await modelFiles(folder, root));
     const ours = await logitsOf(device, opened.model, opened.weights, { rows, length, tokens });
     expect(largestDifference(ours, expected)).toBeLessThan(1e-4);
+
+    const batch = { rows, length, tokens, targets: targets ?? tokens };
+    const grads = await gradientsOf(device, opened.model, opened.weights, batch);
+    const theirGrads = [...values.keys()].filter((key) => key.startsWith("grad/"));
+    expect(grads.size).toBe(theirGrads.length);
+    for (const [path, ours] of grads) {
+      const theirs = values.get(`grad/${tensorName(opened.model, path)}`) ?? new Float32Array(0);
+      const size = Math.max(...theirs.map(Math.abs));
+      expect([path, largestDifference(ours, theirs) / size < 1e-4]).toEqual([path, true]);
+    }
 
     const merged = join(root, `merged-${name}`);
     exportMerged(folder, merged, { dtype: "F32" });

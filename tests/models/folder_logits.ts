@@ -9,6 +9,7 @@ import { compile } from "../../src/passes/index.ts";
 import type { Device } from "../../src/runtime/index.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 import { Engine } from "../../src/train/engine.ts";
+import { buildMicro } from "../../src/train/programs.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { loadWeights } from "../../src/train/weights.ts";
 import { FAMILIES } from "./family_fixture.ts";
@@ -35,6 +36,36 @@ export async function logitsOf(
     loadWeights(engine, model, weights);
     const run = await engine.start("logits", { tokens });
     return (await run.output("logits")) as Float32Array;
+  } finally {
+    engine.free();
+  }
+}
+
+/** Gradients of the mean loss by parameter path, of what is trained. */
+export async function gradientsOf(
+  device: Device,
+  model: LanguageModel,
+  weights: string,
+  batch: Rows & { readonly targets: Int32Array },
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const { rows, length, tokens, targets } = batch;
+  const options = { precision: "f32", seed: 1, accumulate: false } as const;
+  const graph = buildMicro(model, { batch: { rows, length }, ...options });
+  const engine = new Engine(device, new Map([["micro", compile(graph, targetOf(device))]]));
+  try {
+    loadWeights(engine, model, weights);
+    const inputs = { tokens, targets, step: 1, sample: new Uint32Array(rows) };
+    await (await engine.start("micro", inputs)).done();
+    const count = targets.filter((target) => target !== -1).length;
+    const trained = model.parameters().filter(({ trainable }) => trainable);
+    return new Map(
+      trained.map(({ path }) => {
+        const buffer = engine.state(`grad/${path}`);
+        const sums = new Float32Array(buffer.bytes / 4);
+        buffer.read(sums);
+        return [path, sums.map((sum) => sum / count)];
+      }),
+    );
   } finally {
     engine.free();
   }

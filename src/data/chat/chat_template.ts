@@ -89,6 +89,8 @@ const VARIANTS: readonly Variant[] = [
 
 export class ChatTemplate {
   readonly name: string;
+  /** Jinja, as folders of models hold it. */
+  readonly source: string;
   readonly markers: readonly string[];
   readonly special: Readonly<Record<string, string>>;
   /** SHA-256 in hex of all that decides what a conversation becomes. */
@@ -103,6 +105,7 @@ export class ChatTemplate {
   constructor(parts: TemplateParts) {
     const { name, source, toolSource, special, variables = {}, date } = parts;
     this.name = name;
+    this.source = source;
     this.special = special;
     this.markers = parts.markers ?? [];
     this.template = compiled(name, source);
