@@ -1,6 +1,6 @@
 /** @file Configuration of an evaluation; the same for the job eval/run and beside a training. */
 import { field } from "../config/field.ts";
-import { int, list, nullable, string } from "../config/schema.ts";
+import { int, interval, list, nullable, string } from "../config/schema.ts";
 
 export const taskFields = {
   tasks: field(
@@ -22,6 +22,15 @@ export const taskFields = {
     "worked examples before each item; null: as many as the task says",
   ),
   seed: field("evaluation/seed", int({ min: 0 }), 1234, "seed of the draw of examples"),
+};
+
+export const besideTrainingFields = {
+  interval: field(
+    "evaluation/interval",
+    interval(),
+    0,
+    "time between evaluations of evaluation.tasks; 0: only at the end",
+  ),
 };
 
 export const judgedFields = {

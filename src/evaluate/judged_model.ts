@@ -17,8 +17,8 @@ export interface JudgedModelParts {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   readonly precision: Precision;
-  /** Puts the weights into an engine's states. */
-  readonly load: (engine: Engine) => void;
+  /** Puts the weights into an engine's states, or the engine that holds them. */
+  readonly weights: ((engine: Engine) => void) | Engine;
 }
 
 export interface Likelihood {
@@ -42,6 +42,9 @@ export interface Watch {
 }
 
 const ROWS = 8;
+
+const sharedBy = (weights: JudgedModelParts["weights"]) =>
+  typeof weights === "function" ? {} : { shared: weights };
 
 export class JudgedModel {
   readonly tokenizer: Tokenizer;
@@ -90,11 +93,11 @@ export class JudgedModel {
 
   async scoreTexts(texts: readonly ScoredText[], { onProgress, signal }: Watch = {}) {
     if (texts.length === 0) return [];
-    const { device, model, precision, load } = this.parts;
+    const { device, model, precision, weights } = this.parts;
     const shape = scoringShape(texts, this.context);
-    const scorer = new Scorer(device, model, { ...shape, precision });
+    const scorer = new Scorer(device, model, { ...shape, precision, ...sharedBy(weights) });
     try {
-      load(scorer.engine);
+      if (typeof weights === "function") weights(scorer.engine);
       const scores = await scorer.score(texts, (done) => onProgress?.(done, texts.length), signal);
       signal?.throwIfAborted();
       this.counts.computed += scorer.counts.computed;
@@ -107,7 +110,7 @@ export class JudgedModel {
 
   /** Answers in the order of the prompts, cut before the first stop string. */
   async answers(prompts: readonly string[], options: AnswerOptions, watch: Watch = {}) {
-    const { device, model, precision, load, tokenizer } = this.parts;
+    const { device, model, precision, weights, tokenizer } = this.parts;
     const room = this.context - options.maxTokens;
     if (room <= 0)
       throw new ConfigError(
@@ -118,9 +121,12 @@ export class JudgedModel {
     const tokens = prompts.map((prompt) => this.encode(prompt).slice(-room));
     const places = Math.max(1, ...tokens.map((ids) => ids.length)) + options.maxTokens;
     const rows = Math.min(ROWS, Math.max(1, prompts.length));
-    const decoder = new Decoder(device, model, { rows, places, precision });
+    const decoder = new Decoder(device, model, {
+      ...{ rows, places, precision },
+      ...sharedBy(weights),
+    });
     try {
-      load(decoder.engine);
+      if (typeof weights === "function") weights(decoder.engine);
       const generator = new Generator(decoder, tokenizer.vocabSize);
       const { eos } = tokenizer.special;
       let done = 0;

@@ -22,6 +22,8 @@ export interface ScorerOptions {
   readonly length: number;
   readonly rows: number;
   readonly precision: Precision;
+  /** Whose weights are used; absent: the scorer has its own. */
+  readonly shared?: Engine;
 }
 
 /** Positions whose logits are made at a time. */
@@ -43,7 +45,7 @@ export class Scorer {
   private readonly shape: BatchShape;
 
   constructor(device: Device, model: LanguageModel, options: ScorerOptions) {
-    const { length, rows, precision } = options;
+    const { length, rows, precision, shared } = options;
     this.shape = { rows, length };
     const target = targetOf(device);
     this.engine = new Engine(
@@ -55,6 +57,7 @@ export class Scorer {
           compile(buildTokenScores(model, this.shape, PICKS, precision), target),
         ] as const,
       ]),
+      shared,
     );
   }
 

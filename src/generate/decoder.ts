@@ -19,6 +19,8 @@ export interface DecoderOptions {
   /** Tokens of a sequence, prompt and answer together; at most the model's context. */
   readonly places: number;
   readonly precision: Precision;
+  /** Whose weights are used; absent: the decoder has its own. */
+  readonly shared?: Engine;
 }
 
 /** Tokens of one row that follow the `start` tokens which are in its cache already. */
@@ -56,7 +58,8 @@ export class Decoder {
   readonly engine: Engine;
   private readonly shapes: readonly BatchShape[];
 
-  constructor(device: Device, model: LanguageModel, { rows, places, precision }: DecoderOptions) {
+  constructor(device: Device, model: LanguageModel, options: DecoderOptions) {
+    const { rows, places, precision, shared } = options;
     this.rows = rows;
     this.places = places;
     this.vocabSize = model.vocabSize;
@@ -66,7 +69,7 @@ export class Decoder {
       const graph = buildGeneration(model, { rows, places }, shape, precision);
       return [graph.name as ProgramName, compile(graph, target)] as const;
     });
-    this.engine = new Engine(device, new Map(programs));
+    this.engine = new Engine(device, new Map(programs), shared);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { type Field, field } from "../config/field.ts";
 import { enumOf } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
+import { besideTrainingFields, taskFields } from "../evaluate/fields.ts";
 import { sample } from "../generate/sample.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { adamwFields, scheduleFields } from "../optim/fields.ts";
@@ -15,6 +16,7 @@ import {
   validationFields,
 } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
+import { evaluation } from "./evaluate_beside.ts";
 import { EVERY_JOB, expectJobName } from "./every_job.ts";
 
 const TRAINING = [
@@ -26,6 +28,8 @@ const TRAINING = [
   { config: checkpointFields },
   { config: samplingFields },
   { config: loggingFields },
+  { config: taskFields },
+  { config: besideTrainingFields },
   ...EVERY_JOB,
 ] as const;
 
@@ -57,7 +61,7 @@ export function defineJob<const N extends string, const R extends readonly Confi
   const model = (config: Config): LanguageModel => definition.model(config);
   const { resolve, beginning } = definition;
   return {
-    ...{ kind: "training", name, doc, schema, continueText: sample, model },
+    ...{ kind: "training", name, doc, schema, continueText: sample, evaluation, model },
     ...(resolve === undefined ? {} : { resolve }),
     ...(beginning === undefined ? {} : { beginning }),
   };

@@ -7,6 +7,7 @@ import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { JudgedModel } from "../evaluate/judged_model.ts";
 import type { Precision } from "../nn/trace.ts";
 import { openDevice } from "../runtime/index.ts";
+import type { Engine } from "../train/engine.ts";
 import { trainingFields } from "../train/fields.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
 import { targetOf } from "../train/target.ts";
@@ -57,9 +58,9 @@ export async function openJudged(source: RunSource): Promise<OpenJudged> {
   const device = openDevice(threads === null ? {} : { threads });
   try {
     const precision = resolvePrecision(config, targetOf(device));
-    const load = (engine: Parameters<typeof loadWeights>[0]) => loadWeights(engine, model, weights);
+    const put = (engine: Engine): void => loadWeights(engine, model, weights);
     return {
-      judged: new JudgedModel({ device, model, tokenizer, precision, load }),
+      judged: new JudgedModel({ device, model, tokenizer, precision, weights: put }),
       ...{ weights: fingerprint, tokenizer: tokenizer.fingerprint, precision },
       close: () => device.close(),
     };

@@ -36,10 +36,13 @@ export class Engine {
   private readonly loaded = new Map<ProgramName, Loaded>();
   private readonly states = new Map<string, DeviceBuffer>();
   private readonly owned: DeviceBuffer[] = [];
+  private readonly shared: Engine | undefined;
   private arena: DeviceBuffer | undefined;
 
-  constructor(device: Device, programs: Programs) {
+  /** `shared`: an engine whose states are used instead of own ones, where it has them; it outlives this one. */
+  constructor(device: Device, programs: Programs, shared?: Engine) {
     this.device = device;
+    this.shared = shared;
     const arenaBytes = Math.max(0, ...[...programs.values()].map((p) => p.plan.arenaBytes));
     if (arenaBytes > 0) this.arena = this.alloc(arenaBytes);
     for (const [name, { program }] of programs) this.loaded.set(name, this.load(program));
@@ -136,7 +139,7 @@ export class Engine {
   }
 
   private stateOf(name: string, bytes: number): DeviceBuffer {
-    const known = this.states.get(name);
+    const known = this.states.get(name) ?? this.shared?.states.get(name);
     assert(
       known === undefined || known.bytes === bytes,
       `programs disagree on the size of ${name}`,

@@ -21,6 +21,20 @@ export type Continue = (
   },
 ) => Promise<string>;
 
+export interface Judging {
+  readonly engine: Engine;
+  readonly model: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  readonly config: Config;
+  readonly step: number;
+  /** The run directory. */
+  readonly directory: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Judges the weights that an engine holds on the tasks of the configuration; numbers by `task/metric,filter`. */
+export type Judge = (judging: Judging) => Promise<Readonly<Record<string, number>>>;
+
 /** `F`: the fields of its schema, from which the Quick API takes the type of `run.config`. */
 export interface Job<F extends Field<unknown> = Field<unknown>> {
   readonly kind: "training";
@@ -35,4 +49,12 @@ export interface Job<F extends Field<unknown> = Field<unknown>> {
   readonly beginning?: (config: Config, root: string) => Promise<string>;
   /** Writes the samples of `sampling.interval`. */
   readonly continueText: Continue;
+  /** The evaluations of `evaluation.interval`: when they are due is up to the trainer. */
+  readonly evaluation: {
+    readonly judge: Judge;
+    /** Null: the configuration names no tasks. */
+    interval(config: Config): number | string | null;
+    /** Names that do not exist and files that cannot be read are said before the first step. */
+    check(config: Config): void;
+  };
 }

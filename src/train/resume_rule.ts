@@ -9,7 +9,7 @@ import { batchOf } from "./batch_size.ts";
 export type Change = "free" | "allowed" | "never";
 
 const FREE = [
-  ...[/^validation\//, /^checkpoint\//, /^logging\//, /^sampling\//, /^request\//],
+  ...[/^validation\//, /^checkpoint\//, /^logging\//, /^sampling\//, /^request\//, /^evaluation\//],
   // The stop limits end a run earlier; the schedule is laid over `steps` alone, which is therefore no such limit.
   /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|skip_nonfinite|preemption_signal)$/,
 ];

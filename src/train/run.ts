@@ -12,6 +12,7 @@ import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
 import { type Device, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
 import { batchOf } from "./batch_size.ts";
 import { beginWeights, settledRequest } from "./beginning.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
@@ -90,6 +91,7 @@ export async function runTraining(asked: TrainingRequest): Promise<RunFinished> 
   const config = withDataset(request.config, dataset);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
+  request.job.evaluation.check(request.config);
   for (const name of request.config.get(checkpointFields.afterSave)) SAVE_HOOKS.named(name);
   const { threads } = request.config.values(trainingFields);
   const device = openDevice(threads === null ? {} : { threads });
@@ -206,8 +208,23 @@ function sampler(run: RunFolder, request: TrainingRequest, parts: Parts) {
   };
 }
 
+/** Runs the tasks; their numbers are an event, their results a folder of the run. */
+function evaluator(run: RunFolder, request: TrainingRequest, parts: Parts) {
+  const { config, status, directory } = run;
+  const { engine, model, dataset } = parts;
+  const { job, signal } = request;
+  const judging = { engine, model, tokenizer: dataset.tokenizer, config, directory };
+  return async (step: number): Promise<void> => {
+    const more = signal === undefined ? {} : { signal };
+    const results = await job.evaluation.judge({ ...judging, step, ...more });
+    status.event({ event: "evaluated", step, results });
+    for (const [name, value] of Object.entries(results))
+      log.info(`step ${step}  ${name} ${value.toFixed(4)}`);
+  };
+}
+
 /** What the configuration says of the loop. */
-function loopOptions(run: RunFolder, { model, data, engine }: Parts) {
+function loopOptions(run: RunFolder, job: Job, { model, data, engine }: Parts) {
   const { config } = run;
   const { steps, stopMinutes, skipNonfinite } = config.values(trainingFields);
   const target = targetOf(engine.device);
@@ -219,6 +236,7 @@ function loopOptions(run: RunFolder, { model, data, engine }: Parts) {
       save: config.get(checkpointFields.interval),
       validate: config.get(validationFields.interval),
       sample: config.get(samplingFields.interval),
+      evaluate: job.evaluation.interval(config),
     },
     schedule: config.values(scheduleFields),
     flopsPerToken: model.flopsPerToken(),
@@ -249,7 +267,7 @@ async function train(
   const loader = data.loader(rows, (from?.step ?? 0) * rows * accumulate);
   const trainer = new Trainer(
     {
-      ...loopOptions(run, parts),
+      ...loopOptions(run, request.job, parts),
       ...(from === null ? {} : { from }),
       ...(logged === undefined ? {} : { logged }),
     },
@@ -258,6 +276,7 @@ async function train(
       place: (sample) => data.place(sample),
       stepwise: stepwise !== undefined,
       sample: sampler(run, request, parts),
+      evaluate: evaluator(run, request, parts),
       onEvent: (event) => status.event(event),
       onProgress: async (event) => {
         if (event.kind === "step") status.beat(event.metrics.step);

@@ -29,7 +29,10 @@ export interface TrainerOptions {
   readonly accumulate: number;
   readonly schedule: ScheduleOptions;
   /** As written in the configuration; 0: never but at the end (samples: never). */
-  readonly intervals: Readonly<Record<"save" | "validate" | "sample", number | string>>;
+  readonly intervals: Readonly<Record<"save" | "validate" | "sample", number | string>> & {
+    /** Null: there is nothing to evaluate. */
+    readonly evaluate: number | string | null;
+  };
   /** Steps of the whole run that may be left out because they are not finite. */
   readonly skipNonfinite: number;
   readonly flopsPerToken: number;
@@ -54,6 +57,8 @@ export interface TrainerParts {
   readonly onEvent: (event: Readonly<Record<string, unknown>>) => void;
   /** Writes one sample. */
   readonly sample: (step: number) => Promise<void>;
+  /** Runs the evaluation tasks. */
+  readonly evaluate: (step: number) => Promise<void>;
   /** The loop goes on when it is done. */
   readonly onProgress: (progress: Progress) => void | Promise<void>;
   /** Ends the run at the next step boundary. */
@@ -72,7 +77,7 @@ export interface TrainResult {
 }
 
 /** What follows a step, decided once when the step is queued. */
-type Follows = Readonly<Record<"save" | "validate" | "sample", boolean>>;
+type Follows = Readonly<Record<"save" | "validate" | "sample" | "evaluate", boolean>>;
 
 /** A step whose results have not been read yet. */
 interface Pending {
@@ -105,8 +110,12 @@ export class Trainer {
     this.skipped = from?.skipped ?? 0;
     this.line = from?.metrics ?? null;
     this.samples = new Uint32Array(rows);
-    const due = (name: keyof Follows) => new Due(intervals[name], rows * length * accumulate);
-    this.due = { save: due("save"), validate: due("validate"), sample: due("sample") };
+    const due = (interval: number | string) => new Due(interval, rows * length * accumulate);
+    const { save, validate, sample, evaluate } = intervals;
+    this.due = {
+      ...{ save: due(save), validate: due(validate), sample: due(sample) },
+      evaluate: due(evaluate ?? 0),
+    };
   }
 
   async run(): Promise<TrainResult> {
@@ -120,8 +129,7 @@ export class Trainer {
       pending = next;
       over = this.overAfter(done);
       const follows = this.followsAfter(done, over);
-      const { save, validate, sample } = follows;
-      if (this.parts.stepwise === true || save || validate || sample) {
+      if (this.parts.stepwise === true || Object.values(follows).some((each) => each)) {
         await this.finishStep(pending, follows);
         pending = undefined;
       }
@@ -158,6 +166,7 @@ export class Trainer {
       save: save || requested || over,
       validate: validate || over,
       sample: due.sample.after(done),
+      evaluate: due.evaluate.after(done) || (over && this.options.intervals.evaluate !== null),
     };
   }
 
@@ -225,6 +234,8 @@ export class Trainer {
     if (halted !== null) throw halted;
     if (follows?.sample === true)
       await this.attempt("sampling", step, () => this.parts.sample(step));
+    if (follows?.evaluate === true)
+      await this.attempt("evaluation", step, () => this.parts.evaluate(step));
     if (this.parts.stepwise === true || follows !== null) this.lastRead = performance.now();
   }
 

@@ -22,7 +22,7 @@ const configPath = join(folder, "config.json");
 const model = modelOf(ConfigJson.parse(readFileSync(configPath, "utf8"), configPath));
 const judged = new JudgedModel({
   ...{ device, model, tokenizer: await openTokenizer(folder), precision: "f32" as const },
-  load: (engine) => loadWeights(engine, model, folder),
+  weights: (engine) => loadWeights(engine, model, folder),
 });
 
 const readItems = async (task: EvaluationTask, split: string): Promise<Fields[]> =>
