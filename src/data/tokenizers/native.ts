@@ -5,9 +5,10 @@
 import { availableParallelism } from "node:os";
 import { type BpeVocabulary, NativeError, NativeTokenizer } from "../../runtime/index.ts";
 import type { Tokens } from "../tokenizer.ts";
-import { type Encoder, tokensOf } from "./encoder.ts";
+import type { Encoder } from "./encoder.ts";
 import { composed, composedText } from "./normalize.ts";
 import { wordPatternOf } from "./patterns.ts";
+import { bytesAsText } from "./text_bytes.ts";
 import type { TokenTable } from "./token_table.ts";
 import {
   type AddedToken,
@@ -16,19 +17,27 @@ import {
   type TokenizerJson,
 } from "./tokenizer_json.ts";
 
+function matcherOf(added: readonly AddedToken[]): RegExp {
+  if (added.length === 0) return /(?!)/g;
+  const longestFirst = added.map(({ content }) => content).toSorted((a, b) => b.length - a.length);
+  return new RegExp(longestFirst.map((each) => RegExp.escape(each)).join("|"), "gu");
+}
+
 export class Native implements Encoder {
   readonly kind = "native";
   readonly native: NativeTokenizer;
   readonly vocabulary: BpeVocabulary;
   readonly composes: boolean;
-  private readonly added: readonly AddedToken[];
+  private readonly matcher: RegExp;
+  private readonly specials: ReadonlySet<string>;
   private readonly vocabSize: number;
 
   constructor(vocabulary: BpeVocabulary, added: readonly AddedToken[], compose: boolean) {
     this.native = new NativeTokenizer(vocabulary);
     this.vocabulary = vocabulary;
     this.vocabSize = vocabulary.kinds.length;
-    this.added = added;
+    this.matcher = matcherOf(added);
+    this.specials = new Set(added.filter((each) => each.special).map(({ content }) => content));
     this.composes = compose;
   }
 
@@ -45,33 +54,18 @@ export class Native implements Encoder {
 
   private encodeComposed(text: string | Uint8Array, parseSpecial: boolean): Tokens {
     const whole = composed(text);
-    if (typeof whole !== "string" || whole === text || this.added.length === 0)
-      return this.ids(whole, parseSpecial);
+    if (typeof whole !== "string" || whole === text) return this.ids(whole, parseSpecial);
     // Added tokens are found in the text as it came, and only what stands between them is composed.
-    const raw =
-      typeof text === "string" ? text : new TextDecoder("utf-8", { ignoreBOM: true }).decode(text);
-    const ids: number[] = [];
+    const raw = typeof text === "string" ? text : bytesAsText(text);
+    let joined = "";
     let from = 0;
-    const words = (to: number): void => {
-      const part = composedText(raw.slice(from, to));
-      for (const id of this.native.encode(part, "none", 1)) ids.push(id);
-    };
-    for (const match of raw.matchAll(this.matcher())) {
-      const token = this.added.find(({ content }) => content === match[0]);
-      if (token === undefined || (token.special && !parseSpecial)) continue;
-      words(match.index);
-      ids.push(token.id);
-      from = match.index + match[0].length;
+    for (const match of raw.matchAll(this.matcher)) {
+      const [content] = match;
+      if (this.specials.has(content) && !parseSpecial) continue;
+      joined += composedText(raw.slice(from, match.index)) + content;
+      from = match.index + content.length;
     }
-    words(raw.length);
-    return tokensOf(ids, this.vocabSize);
-  }
-
-  private matcher(): RegExp {
-    const longestFirst = this.added
-      .map(({ content }) => content)
-      .toSorted((a, b) => b.length - a.length);
-    return new RegExp(longestFirst.map((each) => RegExp.escape(each)).join("|"), "gu");
+    return this.ids(joined + composedText(raw.slice(from)), parseSpecial);
   }
 }
 
@@ -107,6 +101,9 @@ function addedProblem(json: TokenizerJson): string | undefined {
   if (odd !== undefined) return `added token ${odd.content} takes the space around it`;
   const normalized = added.filter((each) => each.normalized);
   const others = added.filter((each) => !each.normalized);
+  // The Kelvin sign becomes a K, and so on: a token could come into being where there was none.
+  if (composes(json) && added.some(({ content }) => /[^\u0020-\u007e]|[K;`]/.test(content)))
+    return "added tokens that composing may make";
   if (normalized.length > 0 && composes(json)) return "added tokens that are normalized";
   if (normalized.length > 0 && others.length > 0 && canOverlap(normalized, others))
     return "added tokens of which some are normalized";
