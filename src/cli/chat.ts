@@ -61,7 +61,7 @@ export default command({
     tokens: { type: "string", description: "most of an answer (default: what the context holds)" },
     context: {
       type: "string",
-      description: "tokens of the conversation (default: what the model takes)",
+      description: "tokens of the conversation (default: what the model takes, up to 4096)",
     },
     template: {
       type: "string",

@@ -43,6 +43,10 @@ export default command({
     tokens: { type: "string", default: "400", description: "tokens to write at most" },
     answers: { type: "string", default: "1", alias: "n", description: "texts for each prompt" },
     batch: { type: "string", default: "8", description: "texts that are worked on together" },
+    context: {
+      type: "string",
+      description: "tokens that are looked back on (default: what the model takes, up to 4096)",
+    },
     ...samplingArgs,
     ...precisionArgs,
   },
@@ -56,6 +60,10 @@ export default command({
     if (args.prompts !== undefined && args.prompt !== undefined)
       throw new UsageError("PROMPT and --prompts exclude each other");
     const prompts = args.prompts === undefined ? [args.prompt ?? ""] : readPrompts(args.prompts);
+    const context =
+      args.context === undefined
+        ? {}
+        : { context: numberOf(args.context, "context", { low: 1, integer: true }) };
     const json = args.json === true;
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
     const stop = interruption("stopping");
@@ -70,7 +78,7 @@ export default command({
     try {
       const samples = await sampleTexts({
         ...{ ...files, ...sampling, prompts, answers, batch, maxTokens },
-        ...precisionOf(args.precision),
+        ...{ ...precisionOf(args.precision), ...context },
         ...{ stop: repeated.stop, signal: stop.signal, ...(json ? {} : live) },
       });
       const text = samples.map(({ prompt, answer, text, tokens, reason }) => ({

@@ -44,7 +44,8 @@ export default command({
     batch: { type: "string", default: "8", description: "answers in the making at a time" },
     context: {
       type: "string",
-      description: "tokens of prompt and answer together (default: what the model takes)",
+      description:
+        "tokens of prompt and answer together (default: what the model takes, up to 4096)",
     },
     template: {
       type: "string",

@@ -34,8 +34,9 @@ export interface Generated {
 
 export class PromptTooLong extends UserError {
   constructor(tokens: number, context: number) {
-    super(`the prompt has ${tokens} tokens, the model's context is ${context}: shorten it`, {
+    super(`the prompt has ${tokens} tokens, and the context with its answer holds ${context}`, {
       code: "config",
+      hint: "shorten it, or give a larger --context where the model takes one",
     });
   }
 }

@@ -22,6 +22,8 @@ export interface SamplesRequest extends Omit<SampleRequest, "prompt" | "onText">
   readonly batch: number;
   /** Absent: as the run was trained. */
   readonly precision?: Precision;
+  /** Tokens that are looked back on; absent: as many as the model takes, and at most 4096. */
+  readonly context?: number;
   readonly onText?: (text: string) => void;
   /** Called as texts are finished, in whatever order. */
   readonly onSample?: (sample: Sample) => void;
@@ -44,7 +46,7 @@ export async function sampleTexts(request: SamplesRequest): Promise<Sample[]> {
   );
   const rows = Math.max(1, Math.min(batch, wanted.length));
   const model = await openTextModel(request, {
-    ...{ rows, ...defined({ precision: request.precision }) },
+    ...{ rows, ...defined({ precision: request.precision, context: request.context }) },
   });
   try {
     const { tokenizer, generator, stopIds } = model;

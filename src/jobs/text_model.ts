@@ -15,12 +15,14 @@ import { loadWeights } from "../train/weights.ts";
 import { DataError, UserError } from "../util/errors.ts";
 import { type RunSource, trainedRun } from "./trained_run.ts";
 
+/** Models may take hundreds of thousands of tokens, and every row of the cache has room for its whole context. */
+const CONTEXT_DEFAULT = 4096;
 const GENERATION_JSON = "generation_config.json";
 
 export interface TextModelOptions {
   /** Answers in the making at a time. */
   readonly rows: number;
-  /** Tokens of prompt and answer together; absent: as many as the model takes. */
+  /** Tokens of prompt and answer together; absent: as many as the model takes, and at most CONTEXT_DEFAULT. */
   readonly context?: number;
   /** Absent: as the run was trained. */
   readonly precision?: Precision;
@@ -43,7 +45,8 @@ function expectTokenizer(tokenizer: Tokenizer, vocabSize: number): void {
   );
 }
 
-function contextOf(blockSize: number, context = blockSize): number {
+function contextOf(blockSize: number, given?: number): number {
+  const context = given ?? Math.min(blockSize, CONTEXT_DEFAULT);
   if (context >= 2 && context <= blockSize) return context;
   throw new UserError(
     `expected a context of 2 to ${blockSize} tokens, the most the model takes, got ${context}`,

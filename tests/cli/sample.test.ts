@@ -51,7 +51,8 @@ test("what is refused", async () => {
   expect(await said("x".repeat(32))).toMatchInlineSnapshot(`
     "exit 2
     stderr:
-    error: the prompt has 32 tokens, the model's context is 32: shorten it
+    error: the prompt has 32 tokens, and the context with its answer holds 32
+    hint: shorten it, or give a larger --context where the model takes one
     "
   `);
   expect(await said("--prompts", "empty.txt")).toMatchInlineSnapshot(`

@@ -60,7 +60,9 @@ test("where the context is full the oldest turns are forgotten, and one message 
   for (let turn = 0; turn < 8; turn++)
     forgotten += (await session.say(`message number ${turn}`, short)).forgotten;
   expect(forgotten).toBeGreaterThan(0);
-  await expect(session.say("x".repeat(130), short)).rejects.toThrow("the model's context is 128");
+  await expect(session.say("x".repeat(130), short)).rejects.toThrow(
+    "the context with its answer holds 128",
+  );
   expect((await session.say("still there", short)).text.length).toBeGreaterThan(0);
 });
 

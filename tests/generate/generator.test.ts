@@ -105,7 +105,7 @@ test("what cannot be served is refused with the reason", () => {
     expect(() => alone.generate(request(prompt, more)));
   refused([]).toThrow("the prompt has no tokens");
   refused(someTokens(PLACES, VOCAB)).toThrow(
-    "the prompt has 40 tokens, the model's context is 40: shorten it",
+    "the prompt has 40 tokens, and the context with its answer holds 40",
   );
   refused([1, 256]).toThrow("token 256 of the prompt is outside the vocabulary of 256");
   refused([1], { maxTokens: 0 }).toThrow("max tokens >= 1, got 0");
