@@ -51,7 +51,7 @@ function start(path: string, bytes: number): Int32Array {
 /** Tells the two apart by llm.c's magic numbers, and checks the size. */
 export function foreignFile(path: string): ForeignFile {
   const fail = (why: string): never => {
-    throw new DataError(`${path}: ${why}`, { place: { path } });
+    throw new DataError(why, { place: { path } });
   };
   const bytes = statSync(path).size;
   const [magic, version, tokens = 0] = start(path, bytes);

@@ -43,7 +43,7 @@ async function* decompressed(file: SourceFile): AsyncGenerator<Uint8Array> {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const what = /unexpected end/.test(why) ? "ends early: it was cut off" : `is damaged: ${why}`;
-    throw new DataError(`${path}: the ${compression} data ${what}, after ${bytes} bytes of text`, {
+    throw new DataError(`the ${compression} data ${what}, after ${bytes} bytes of text`, {
       hint: "fetch or make the file again",
       place: { path },
     });

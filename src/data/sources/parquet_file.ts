@@ -49,7 +49,7 @@ export class ParquetFile {
   }
 
   damaged(what: string): DataError {
-    return new DataError(`${this.path}: ${what}`, {
+    return new DataError(what, {
       hint: "fetch or make the file again",
       place: { path: this.path },
     });

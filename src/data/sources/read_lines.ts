@@ -32,7 +32,7 @@ function parsed(line: string): Item | null {
     value = JSON.parse(line);
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^JSON Parse error: /, "") : "";
-    const hint = /^\s*\[\s*$/.test(line)
+    const hint = /^\s*\[/.test(line)
       ? " (the file holds one JSON array, not one object a line)"
       : "";
     return { bad: `expected a JSON object on the line: ${why}${hint}` };

@@ -131,7 +131,7 @@ test.each(["gz", "zst"])("a .%s that was cut off, or is something else", async (
     );
     if (!(error instanceof DataError)) throw error;
     expect(error.message).toContain("ends early: it was cut off");
-    expect(error.message).toContain(`e.jsonl.${end}`);
+    expect(error.place.path).toEndWith(`e.jsonl.${end}`);
   }
   const other = await readAll(folder.raw(`f.jsonl.${end}`, Buffer.from("no archive"))).catch(
     (e) => e,
