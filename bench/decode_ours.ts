@@ -42,18 +42,26 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
+/** All prompts into the cache, as the generator would do it. */
 async function prefill(): Promise<number[]> {
-  const next: number[] = [];
-  for (let row = 0; row < batch; row++) {
-    let logits: Float32Array = new Float32Array(0);
-    for (let start = 0; start < prompt; start += 128) {
-      const length = Math.min(128, prompt - start);
-      const piece = Array.from({ length }, (_, i) => (row * 977 + start + i * 31) % 50257);
-      [logits = logits] = await decoder.run([{ row, start, tokens: piece }]);
-    }
-    next.push(likeliest(logits));
+  const next = new Array<number>(batch).fill(0);
+  const done = new Array<number>(batch).fill(0);
+  for (;;) {
+    const waiting = done.flatMap((count, row) => (count < prompt ? [row] : []));
+    if (waiting.length === 0) return next;
+    const plan = decoder.plan(waiting.map((row) => prompt - (done[row] ?? 0)));
+    const pieces = waiting.slice(0, plan.rows).map((row) => {
+      const start = done[row] ?? 0;
+      const length = Math.min(plan.tokens, prompt - start);
+      const tokens = Array.from({ length }, (_, i) => (row * 977 + (start + i) * 31) % 50257);
+      return { row, start, tokens };
+    });
+    const logits = await decoder.run(pieces);
+    pieces.forEach(({ row, start, tokens }, i) => {
+      done[row] = start + tokens.length;
+      next[row] = likeliest(logits[i] ?? new Float32Array(1));
+    });
   }
-  return next;
 }
 
 async function once(): Promise<{ prefillMs: number; steps: number[] }> {

@@ -31,21 +31,27 @@ export interface Piece {
 }
 
 const PADDING = -1;
-/** Tokens of a long prompt that are worked on at a time. */
+/** Tokens of a long prompt that are worked on at a time, and of a middling one. */
 const LONG = 128;
+const MIDDLE = 64;
 /** Short prompts, which are worked on together. */
 const SHORT = 16;
 const SHORT_ROWS = 8;
 
+/** Reading all weights once takes about as long as computing so many tokens. */
+const WEIGHTS_TOKENS = 32;
+
 /** Programs for one token of 1, 2, 4 ... rows, for a few tokens of one or several rows, and for many of one. */
 function shapesFor(rows: number, places: number): BatchShape[] {
   const counts = Array.from({ length: Math.ceil(Math.log2(rows)) }, (_, i) => 2 ** i);
-  const [short, long] = [Math.min(SHORT, places), Math.min(LONG, places)];
+  const upTo = (most: number): number => Math.min(most, places);
+  const [short, middle, long] = [upTo(SHORT), upTo(MIDDLE), upTo(LONG)];
   const shapes = [
     ...[...counts, rows].map((count) => ({ rows: count, length: 1 })),
     { rows: 1, length: short },
     ...(rows > 1 ? [{ rows: Math.min(rows, SHORT_ROWS), length: short }] : []),
-    ...(long > short ? [{ rows: 1, length: long }] : []),
+    ...(middle > short ? [{ rows: 1, length: middle }] : []),
+    ...(long > middle ? [{ rows: 1, length: long }] : []),
   ];
   // A context of one token has no prompts of several.
   return shapes.filter(({ length }, i) => length > 1 || i <= counts.length);
@@ -74,22 +80,17 @@ export class Decoder {
 
   /**
    * What to run next of rows that wait with `lengths` tokens: how many of them, from the first on, and at most how many tokens
-   * of each. A long row goes alone, short ones together.
+   * of each. The program whose places are used best wins: a long prompt goes alone, several go together piece by piece.
    */
   plan(lengths: readonly number[]): { readonly rows: number; readonly tokens: number } {
-    const first = lengths[0] ?? 0;
-    const fitting = (count: number, length: number) =>
-      this.shapes.filter((shape) => shape.rows >= count && shape.length >= length);
-    if (fitting(1, first).length === 0)
-      return { rows: 1, tokens: Math.max(...this.shapes.map(({ length }) => length)) };
-    let count = 1;
-    let longest = first;
-    for (const length of lengths.slice(1)) {
-      longest = Math.max(longest, length);
-      if (fitting(count + 1, longest).length === 0) break;
-      count++;
-    }
-    return { rows: count, tokens: Math.max(...lengths.slice(0, count)) };
+    const worth = ({ rows, length }: BatchShape): number => {
+      const useful = lengths.slice(0, rows).map((count) => Math.min(count, length));
+      return useful.reduce((sum, count) => sum + count, 0) / (rows * length + WEIGHTS_TOKENS);
+    };
+    const [best] = this.shapes.toSorted((x, y) => worth(y) - worth(x));
+    assert(best !== undefined, "a decoder has programs");
+    const taken = lengths.slice(0, best.rows);
+    return { rows: taken.length, tokens: Math.min(best.length, Math.max(...taken)) };
   }
 
   /** Puts the pieces into the cache; logits after the last token of each, in their order. */

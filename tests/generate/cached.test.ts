@@ -3,6 +3,7 @@
  * single runs to the bit, at every level of the machine.
  */
 import { afterAll, describe, expect, test } from "bun:test";
+import { Decoder } from "../../src/generate/decoder.ts";
 import { buildGeneration, generationName } from "../../src/generate/programs.ts";
 import type { Gpt } from "../../src/models/gpt/gpt.ts";
 import type { Precision } from "../../src/nn/trace.ts";
@@ -156,5 +157,18 @@ test("a slot beyond the cache fails with the module's name", async () => {
   });
   await (await engine.start("decode_1", at(1, 7))).done();
   await expect((await engine.start("decode_1", at(0, 8))).done()).rejects.toThrow("blocks.0.attn");
+  device.close();
+});
+
+test("a plan uses the places of a program well: long prompts alone, several together", () => {
+  const device = openDevice({ threads: 1 });
+  const model = tinyGpt("architecture.block_size=400");
+  const decoder = new Decoder(device, model, { rows: 8, places: 400, precision: "f32" });
+  expect(decoder.plan([300])).toEqual({ rows: 1, tokens: 128 });
+  expect(decoder.plan([60])).toEqual({ rows: 1, tokens: 60 });
+  expect(decoder.plan([9])).toEqual({ rows: 1, tokens: 9 });
+  expect(decoder.plan([9, 3, 12, 7, 16])).toEqual({ rows: 5, tokens: 16 });
+  expect(decoder.plan(Array.from({ length: 12 }, () => 64))).toEqual({ rows: 8, tokens: 16 });
+  expect(decoder.plan([300, 2])).toEqual({ rows: 1, tokens: 128 });
   device.close();
 });
