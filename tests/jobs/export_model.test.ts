@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -113,6 +114,30 @@ test("a folder is a model for every command", async () => {
   const folder = join(FAMILIES, "qwen3");
   const { job, model, weights } = trainedRun(await modelFiles(folder, place));
   expect([job.name, model.blockSize, weights]).toEqual(["qwen/finetune", 64, folder]);
+});
+
+test("a model of the hub comes from the cache, shards and all", async () => {
+  const cache = fresh();
+  const repo = join(cache, "models--org--tiny");
+  const commit = "0123456789abcdef0123456789abcdef01234567";
+  mkdirSync(join(repo, "refs"), { recursive: true });
+  writeFileSync(join(repo, "refs/main"), commit);
+  const snapshot = join(repo, "snapshots", commit);
+  cpSync(join(FAMILIES, "llama_biases_sharded"), snapshot, { recursive: true });
+  const { HF_HUB_CACHE, HF_HUB_OFFLINE } = process.env;
+  Object.assign(process.env, { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1" });
+  try {
+    const { model, weights } = trainedRun(await modelFiles("hf:org/tiny", place));
+    expect(weights).toBe(snapshot);
+    expect(matchedWeights(model, weights).size).toBe(model.parameters().length);
+    rmSync(join(snapshot, "model-00001-of-00002.safetensors"));
+    await expect(modelFiles("hf:org/tiny", place)).rejects.toThrow("is not in the cache");
+    await expect(modelFiles("hf:org/none", place)).rejects.toThrow("is not in the cache");
+  } finally {
+    for (const [key, value] of Object.entries({ HF_HUB_CACHE, HF_HUB_OFFLINE }))
+      if (value === undefined) delete process.env[key];
+      else process.env[key] = value;
+  }
 });
 
 /** A copy of a model with something done to it, and what is said when it is opened. */
