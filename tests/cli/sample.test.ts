@@ -1,5 +1,7 @@
 /** @file theseus sample: one text, many of a file, ends, and what is refused. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { SMALL_CONFIG, Workplace } from "./command_line.ts";
 
 setDefaultTimeout(60_000);
@@ -42,6 +44,17 @@ test("a text goes on beyond the context, and ends at a stop string", async () =>
   const cut = await json("We", "--tokens", "80", "--temperature", "1", "--stop", stop);
   expect(cut.text).toBe(long.text.slice(0, long.text.indexOf(stop)));
   expect(cut.samples[0].finish_reason).toBe("stop");
+});
+
+test("logits that are no numbers end it with exit 7 and the place", async () => {
+  await place.run(["checkpoint", "export", "first", "weights"]);
+  const path = join(place.path, "weights/model.safetensors");
+  // The last tensor is the last norm's: every logit depends on it.
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.fill(0xff, bytes.length - 8));
+  const { code, stderr } = await place.run(["sample", "weights", "We"]);
+  expect(code).toBe(7);
+  expect(stderr).toStartWith("error: the model's logits for token 2 are not finite: NaN at 0");
 });
 
 test("what is refused", async () => {
