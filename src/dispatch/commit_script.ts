@@ -57,7 +57,7 @@ function start({ cells, array, submission }: Commit, submits: readonly string[],
   return [
     `hand_over ${quote(submission)} ${submits.join(" ")} -- ${range}${script}`,
     ...submits.map(
-      (submit, i) => `record ${submit} "$id${array === null ? "" : `_${indices[i]}`}"`,
+      (submit, i) => `record ${submit} "\${id}${array === null ? "" : `_${indices[i]}`}"`,
     ),
   ];
 }

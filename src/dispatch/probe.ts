@@ -73,10 +73,12 @@ const COLUMNS: readonly (readonly [string, number])[] = [
 
 const SLURM = `
 if command -v sbatch >/dev/null 2>&1; then
+  nodes=$(sinfo -h -N -a -O '${COLUMNS.map(([name, width]) => `${name}:${width}`).join(",")}' 2>&1)
+  code=$?
   ${mark("nodes")}
-  sinfo -h -N -a -O '${COLUMNS.map(([name, width]) => `${name}:${width}`).join(",")}' 2>&1
+  echo "$nodes"
   ${mark("sinfo")}
-  echo $?
+  echo "$code"
   ${mark("default")}
   sinfo -h -o '%P' 2>/dev/null | sed -n 's/[*]$//p'
 fi`;

@@ -218,7 +218,7 @@ function nothingFits(
   const reasons = candidates.map(({ host, reason }) => `\n  ${host}: ${reason}`).join("");
   const silent = candidates.filter(({ verdict }) => verdict === "unreachable");
   if (candidates.length > 0 && silent.length === candidates.length)
-    return new RemoteError(`no host can be reached:${reasons}`);
+    return new RemoteError(`no host answers:${reasons}`);
   const names = chipNames(file, probes);
   if (wanted.chip !== null && silent.length === 0) {
     const { chip } = wanted;

@@ -25,8 +25,8 @@ const PERSIST_S = 60;
 function controlFolder(): string {
   const uid = userInfo().uid;
   const runtime = process.env.XDG_RUNTIME_DIR;
-  const wanted = runtime ? join(runtime, "theseus") : join(tmpdir(), `theseus-${uid}`);
-  const folder = wanted.length <= SOCKET_PATH_MAX ? wanted : `/tmp/theseus-${uid}`;
+  const wanted = runtime ? join(runtime, "theseus") : join(tmpdir(), `theseus-ssh-${uid}`);
+  const folder = wanted.length <= SOCKET_PATH_MAX ? wanted : `/tmp/theseus-ssh-${uid}`;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stat = lstatSync(folder);
   if (!stat.isDirectory() || stat.uid !== uid)

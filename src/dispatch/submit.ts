@@ -276,6 +276,14 @@ function failure(prepared: Prepared, code: number, said: string): Error {
 /** The queue of all our jobs as it was last asked for; several clients share it. */
 export const queueFile = (work: string, user: string): string => `${work}/status/queue-${user}`;
 
+/** A job that was there already may have been submitted from another machine, or here without our seeing the end of it. */
+function rememberLive(prepared: Prepared, indices: readonly number[], said: string): void {
+  const spec = prepared.specs[indices[0] ?? 0];
+  if (spec === undefined || indices.length > 1) return;
+  const submitted = Math.floor(Date.now() / 1000);
+  remember({ ...recordOf(prepared, spec), job: said.replace(/^live /, ""), submitted });
+}
+
 export async function commit(
   prepared: Prepared,
   paths: ReadonlyMap<string, string>,
@@ -292,6 +300,7 @@ export async function commit(
   );
   const reply = await host.shell.run(script, { input, timeoutMs: 120_000 });
   const said = lastLine(reply.stdout) || lastLine(reply.stderr);
+  if (reply.code === COMMIT_EXIT.live) rememberLive(prepared, indices, said);
   if (reply.code !== 0) throw failure(prepared, reply.code, said);
   const made = [...reply.stdout.matchAll(/^job (\S+) (\d+)$/gm)];
   return indices.map((index, i) => {

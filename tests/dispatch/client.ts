@@ -16,13 +16,29 @@ import { readMetrics } from "../../src/train/metrics_reader.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 
-/** A step takes as long as its name says, almost none of it computing: a run of seconds that leaves the machine to others. */
-const SLOW = `import { tracker } from "theseus";
-for (const ms of [20, 100, 250, 900])
+/**
+ * A tracker that makes a run wait: a while after every step, and at the step that a file names until the file is gone, so that a test
+ * can do something to a run at a known step however slow the machine is. Waiting takes no computing.
+ */
+const PACED = `import { existsSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { tracker } from "theseus";
+
+for (const ms of [20, 250, 1100])
   tracker({
     name: \`slow-\${ms}\`,
     doc: "a pause after every step",
-    open: () => ({ log() { Bun.sleepSync(ms); }, finish() {} }),
+    open({ directory }) {
+      const file = join(directory, "../../../../../hold", basename(directory));
+      const held = (step) => existsSync(file) && step >= Number(readFileSync(file, "utf8") || 0);
+      return {
+        log({ step }) {
+          do Bun.sleepSync(ms);
+          while (held(step));
+        },
+        finish() {},
+      };
+    },
   });
 `;
 
@@ -36,7 +52,7 @@ checkpoint: { interval: 5 }
 `;
 
 /** Settings of a run whose steps take that long. */
-export const slow = (ms: 20 | 100 | 250 | 900): string[] => [`logging.trackers=[slow-${ms}]`];
+export const slow = (ms: 20 | 250 | 1100): string[] => [`logging.trackers=[slow-${ms}]`];
 
 export interface Outcome {
   readonly code: number;
@@ -48,11 +64,11 @@ export class Client {
   readonly folder = mkdtempSync(join(tmpdir(), "theseus-dispatch-"));
   /** ROOT of every cluster of these tests. */
   readonly root = join(this.folder, "cluster");
-  private readonly env: Record<string, string>;
+  readonly env: Readonly<Record<string, string>>;
 
   constructor(dispatch: string, env: Readonly<Record<string, string>> = {}) {
     this.file("small.yaml", CONFIG);
-    this.file("code/slow.ts", SLOW);
+    this.file("code/slow.ts", PACED);
     const binary = this.file(
       "theseus",
       `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`,
@@ -115,6 +131,15 @@ export class Client {
     ]);
   }
 
+  /** The run waits at that step. */
+  hold(name: string, step: number): void {
+    this.file(`hold/${name}`, String(step));
+  }
+
+  release(name: string): void {
+    rmSync(join(this.folder, "hold", name), { force: true });
+  }
+
   async status(name: string): Promise<RunStatus> {
     const parsed = JSON.parse((await this.run(["status", name, "--json"])).stdout);
     const [status] = parsed.runs as RunStatus[];
@@ -147,7 +172,7 @@ export class Client {
     name: string,
     what: string,
     condition: () => boolean,
-    timeoutMs = 60_000,
+    timeoutMs = 120_000,
   ): Promise<void> {
     const end = Date.now() + timeoutMs;
     while (!condition()) {
@@ -163,7 +188,7 @@ export class Client {
     return this.until(name, `step ${step}`, () => this.step(name) >= step);
   }
 
-  ended(name: string, next = "finished", timeoutMs = 90_000): Promise<void> {
+  ended(name: string, next = "finished", timeoutMs = 200_000): Promise<void> {
     return this.until(
       name,
       `the end (${next})`,

@@ -11,13 +11,13 @@ import { CLUSTER, Client, STEPS, slow } from "./client.ts";
 import { SlurmCluster } from "./slurm_cluster.ts";
 import { SshServer } from "./ssh_server.ts";
 
-setDefaultTimeout(180_000);
+setDefaultTimeout(240_000);
 
 const HOSTS = `${CLUSTER}hosts:
   here: { type: local, cluster: one }
   ssh: { type: plain, ssh: testhost, cluster: one }
-  slurm: { type: slurm, cluster: one, partitions: [low], poll_seconds: 1 }
-  slurm-ssh: { type: slurm, ssh: testhost, cluster: one, partitions: [low], poll_seconds: 1 }
+  slurm: { type: slurm, cluster: one, poll_seconds: 1 }
+  slurm-ssh: { type: slurm, ssh: testhost, cluster: one, poll_seconds: 1 }
 `;
 
 const SLURM = ["slurm", "slurm-ssh"];
@@ -40,7 +40,7 @@ beforeAll(async () => {
   reference = client.losses(join(client.folder, "elsewhere/runs/general/default/reference"));
   // They take longest and need almost no computing: they go on beside everything else.
   for (const host of [...PLAIN, ...SLURM])
-    await client.submit(`time-${host}`, host, [...slow(900), "--time", "12 seconds"]);
+    await client.submit(`time-${host}`, host, [...slow(1100), "--time", "15 seconds"]);
 });
 
 afterAll(async () => {
@@ -61,14 +61,21 @@ const attempts = (name: string): number =>
 const trainerOf = (name: string): number =>
   JSON.parse(readFileSync(join(client.directory(name), "heartbeat.json"), "utf8")).pid;
 
+/** Its job has been told to end: the training learns of it as soon as it does not wait any more. */
+const told = (name: string): Promise<void> =>
+  client.until(name, "the signal", () =>
+    /asked the training|CANCELLED AT|aborted/.test(client.log(name)),
+  );
+
 const real = describe.if(hasCluster);
 
 real("the whole way", () => {
-  test.each([...PLAIN, ...SLURM])(
+  test.concurrent.each([...PLAIN, ...SLURM])(
     "%s: submit, status, logs, fetch, submit of a finished run",
     async (host) => {
       const name = `whole-${host}`;
-      const printed = await client.submit(name, host, [...slow(20)]);
+      client.hold(name, 3);
+      const printed = await client.submit(name, host, slow(20));
       expect(printed).toStartWith(`submitted general/default/${name} to ${host}: job `);
       const early = await client.status(name);
       expect(["queued", "running", "finished"]).toContain(early.state);
@@ -77,6 +84,7 @@ real("the whole way", () => {
         code: 5,
         said: expect.stringContaining(`general/default/${name} has a job on ${host} already`),
       });
+      client.release(name);
       const followed = await client.run(["logs", name, "-f"]);
       expect(followed.code).toBe(0);
       expect(followed.stdout).toContain(`finished after ${STEPS} steps`);
@@ -97,38 +105,48 @@ real("the whole way", () => {
     },
   );
 
-  test.each([...PLAIN, ...SLURM])("%s: cancel saves; submit goes on from there", async (host) => {
-    const name = `cancel-${host}`;
-    await client.submit(name, host, slow(100));
-    await client.reached(name, 8);
-    expect(await client.expect(["cancel", name])).toContain("to save and end");
-    await client.until(name, "the end", () => client.events(name).at(-1)?.event === "end");
-    const stopped = await client.status(name);
-    expect(stopped).toMatchObject({ state: "cancelled" });
-    expect(stopped.step ?? 0).toBeLessThan(STEPS);
-    expect(await client.expect(["cancel", name])).toContain("has no job to end: it is cancelled");
-    await client.submit(name, host, slow(20));
-    await expectSame(name);
-    expect(client.log(name)).toContain("goes on from step");
-  });
+  test.concurrent.each([...PLAIN, ...SLURM])(
+    "%s: cancel saves; submit goes on from there",
+    async (host) => {
+      const name = `cancel-${host}`;
+      client.hold(name, 8);
+      await client.submit(name, host, slow(250));
+      await client.reached(name, 8);
+      expect(await client.expect(["cancel", name])).toContain("to save and end");
+      await told(name);
+      client.release(name);
+      await client.until(name, "the end", () => client.events(name).at(-1)?.event === "end");
+      const stopped = await client.status(name);
+      expect(stopped).toMatchObject({ state: "cancelled" });
+      expect(stopped.step ?? 0).toBeLessThan(STEPS);
+      expect(await client.expect(["cancel", name])).toContain("has no job to end: it is cancelled");
+      await client.submit(name, host, slow(20));
+      await expectSame(name);
+      expect(client.log(name)).toContain("goes on from step");
+    },
+  );
 });
 
 real("interruptions without a scheduler", () => {
-  test.each(PLAIN)("%s: a signal from outside makes the next attempt, at once", async (host) => {
-    const name = `signal-${host}`;
-    await client.submit(name, host, slow(100));
-    await client.reached(name, 8);
-    const first = trainerOf(name);
-    process.kill(first, "SIGUSR2");
-    await client.until(name, "a second attempt", () => trainerOf(name) !== first);
-    process.kill(trainerOf(name), "SIGTERM");
-    await expectSame(name);
-    expect(client.events(name).filter(({ next }) => next === "requeue")).not.toEqual([]);
-  });
+  test.concurrent.each(PLAIN)(
+    "%s: a signal from outside makes the next attempt, at once",
+    async (host) => {
+      const name = `signal-${host}`;
+      await client.submit(name, host, slow(250));
+      await client.reached(name, 8);
+      const first = trainerOf(name);
+      process.kill(first, "SIGUSR2");
+      await client.until(name, "a second attempt", () => trainerOf(name) !== first);
+      process.kill(trainerOf(name), "SIGTERM");
+      await expectSame(name);
+      expect(client.events(name).filter(({ next }) => next === "requeue")).not.toEqual([]);
+    },
+  );
 
-  test.each(PLAIN)("%s: processes killed without a word; submit again", async (host) => {
+  test.concurrent.each(PLAIN)("%s: processes killed without a word; submit again", async (host) => {
     const name = `lost-${host}`;
-    await client.submit(name, host, slow(100));
+    client.hold(name, 8);
+    await client.submit(name, host, slow(250));
     await client.reached(name, 8);
     const [pid] = readFileSync(join(client.directory(name), "submit/job.id"), "utf8").split(".");
     process.kill(-Number(pid), "SIGKILL");
@@ -137,6 +155,7 @@ real("interruptions without a scheduler", () => {
       state: "failed",
       reason: "its processes are gone without a word: killed, perhaps for memory",
     });
+    client.release(name);
     await client.submit(name, host, slow(20));
     await expectSame(name);
   });
@@ -148,12 +167,15 @@ real("interruptions by SLURM", () => {
   const shown = async (name: string): Promise<string> =>
     cluster.command(["scontrol", "show", "job", job(name)]);
 
-  test("scontrol requeue", async () => {
+  test.concurrent("scontrol requeue", async () => {
     const names = SLURM.map((host) => `requeue-${host}`);
     for (const [i, name] of names.entries()) {
-      await client.submit(name, SLURM[i] ?? "", slow(100));
+      client.hold(name, 8);
+      await client.submit(name, SLURM[i] ?? "", slow(250));
       await client.reached(name, 8);
       await cluster.command(["scontrol", "requeue", job(name)]);
+      await told(name);
+      client.release(name);
     }
     for (const name of names) {
       await expectSame(name);
@@ -161,22 +183,32 @@ real("interruptions by SLURM", () => {
     }
   });
 
-  test("scancel by hand: cancelled, not requeued", async () => {
+  test.concurrent("scancel by hand: cancelled, not requeued", async () => {
+    client.hold("scancel", 3);
     await client.submit("scancel", "slurm", slow(250));
     await client.reached("scancel", 3);
     await cluster.command(["scancel", job("scancel")]);
+    await told("scancel");
+    client.release("scancel");
     await client.ended("scancel", "stopped");
     await cluster.until(async () => (await shown("scancel")).includes("JobState=CANCELLED"));
     expect(await client.status("scancel")).toMatchObject({ state: "cancelled" });
     expect(await shown("scancel")).toContain("Restarts=0 ");
   });
 
-  test("preemption by a partition of higher priority", async () => {
+  test.concurrent("preemption by a partition of higher priority", async () => {
     const names = SLURM.map((host) => `preempt-${host}`);
-    for (const [i, name] of names.entries()) await client.submit(name, SLURM[i] ?? "", slow(250));
+    for (const [i, name] of names.entries()) {
+      client.hold(name, 6);
+      await client.submit(name, SLURM[i] ?? "", [...slow(250), "--sbatch", "nodelist=n2"]);
+    }
     for (const name of names) await client.reached(name, 6);
-    const high = ["srun", "-p", "high", "--exclusive", "-N2", "sleep", "1"];
-    await cluster.command(high);
+    const high = cluster.command(["srun", "-p", "high", "--exclusive", "sleep", "1"]);
+    for (const name of names) {
+      await told(name);
+      client.release(name);
+    }
+    await high;
     for (const name of names) {
       await expectSame(name);
       expect(attempts(name)).toBe(2);
@@ -184,13 +216,15 @@ real("interruptions by SLURM", () => {
     }
   });
 
-  test("a node that is lost", async () => {
+  test.concurrent("a node that is lost", async () => {
     const names = SLURM.map((host) => `node-${host}`);
-    for (const [i, name] of names.entries()) await client.submit(name, SLURM[i] ?? "", slow(250));
+    for (const [i, name] of names.entries()) {
+      client.hold(name, 6);
+      await client.submit(name, SLURM[i] ?? "", [...slow(250), "--partition", "far"]);
+    }
     for (const name of names) await client.reached(name, 6);
-    const nodes = names.map((name) => client.events(name)[0]?.host);
-    expect(nodes).toEqual(["n1", "n1"]);
-    await cluster.killNode("n1");
+    await cluster.killNode("n3");
+    for (const name of names) client.release(name);
     try {
       for (const name of names) {
         await expectSame(name);
@@ -198,16 +232,16 @@ real("interruptions by SLURM", () => {
           .events(name)
           .filter(({ event }) => event === "start")
           .map(({ host }) => host);
-        expect(hosts).toEqual(["n1", "n2"]);
+        expect(hosts).toEqual(["n3", "n1"]);
       }
     } finally {
-      cluster.startNode("n1");
+      cluster.startNode("n3");
     }
   });
 });
 
 real("a time limit", () => {
-  test.each([...PLAIN, ...SLURM])(
+  test.concurrent.each([...PLAIN, ...SLURM])(
     "%s: a run of three times its time finishes unattended",
     async (host) => {
       const name = `time-${host}`;

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { tied } from "./slurm_cluster.ts";
+import { QUIET_LOGIN, tied } from "./slurm_cluster.ts";
 
 const START_MS = 10_000;
 
@@ -107,14 +107,9 @@ export class SshServer {
   async listen(): Promise<void> {
     const { folder, port } = this;
     const out = Bun.file(join(folder, "sshd.out"));
-    const words = [
-      "/usr/sbin/sshd",
-      "-D",
-      "-f",
-      join(folder, "sshd_config"),
-      "-E",
-      join(folder, "sshd.log"),
-    ];
+    const sshd = `exec /usr/sbin/sshd -D -f ${folder}/sshd_config -E ${folder}/sshd.log`;
+    const apart = ["unshare", "--mount", "--propagation", "slave"];
+    const words = [...apart, "bash", "-c", `${QUIET_LOGIN}; ${sshd}`];
     this.child = Bun.spawn(tied(words), { stdin: "ignore", stdout: out, stderr: out });
     const end = Date.now() + START_MS;
     for (;;) {
@@ -142,8 +137,7 @@ export class SshServer {
   }
 
   /** Ends connections that clients keep. */
-  hangUp(): void {
-    const folder = join(this.folder, "theseus");
+  hangUp(folder = join(this.folder, "theseus")): void {
     for (const name of existsSync(folder) ? readdirSync(folder) : [])
       Bun.spawnSync(
         ["ssh", "-F", this.clientConfig, "-S", join(folder, name), "-O", "exit", SshServer.HOST],

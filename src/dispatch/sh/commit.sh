@@ -61,8 +61,7 @@ refuse_live() {
     jobs=$(squeue -h -a -u "$(id -un)" -o '%i %k' 2>/dev/null) || fail 23 'an earlier submission'
     id=$(printf '%s\n' "$jobs" | grep -F "theseus:$(cat "$1/intent")" | head -n 1 | cut -d ' ' -f 1)
     if [ -n "$id" ]; then
-      echo "$id" >"$1/job.id"
-      rm -f "$1/intent"
+      record "$1" "$id" >/dev/null
       live "$id"
     fi
   fi

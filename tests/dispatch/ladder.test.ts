@@ -1,0 +1,90 @@
+/** @file How a run stands, for every kind of evidence: silence is never taken for a failure. */
+import { describe, expect, test } from "bun:test";
+import { type AttemptEvent, type Evidence, standing } from "../../src/dispatch/ladder.ts";
+
+const event = (name: AttemptEvent["event"], next = "", code = 0): AttemptEvent => ({
+  ...{ event: name, job: "7", attempt: 1, host: "n1", time: 1, checkpoint: 5, code, next },
+});
+
+const state = (more: Partial<Evidence>): string => {
+  const { state, reason } = standing({
+    ...{ job: "7", events: [], exit: null, heartbeatAge: null, cancelled: false },
+    ...{ scheduler: null, silence: "" },
+    ...more,
+  });
+  return reason === "" ? state : `${state}: ${reason}`;
+};
+const says = (word: string, name: string, reason = "") => ({
+  scheduler: { word, state: name, reason },
+});
+
+describe("own files come first", () => {
+  test.each([
+    ["finished", "finished"],
+    ["cancelled", "cancelled"],
+    ["gave up", "failed: several attempts in a row brought no new checkpoint"],
+    ["not requeued", "preempted: saved, but SLURM did not take it back into the queue"],
+  ])("the script noted the end: %s", (next, expected) => {
+    for (const more of [
+      {},
+      says("running", "RUNNING"),
+      says("gone", "FAILED"),
+      { silence: "down" },
+    ])
+      expect(state({ events: [event("start"), event("end", next)], ...more })).toBe(expected);
+  });
+
+  test("why it failed: the training's own words, else the exit code", () => {
+    const events = [event("start"), event("end", "failed", 137)];
+    expect(state({ events })).toBe("failed: exit code 137: killed, perhaps for memory");
+    const exit = { state: "failed", reason: "loss is NaN at step 3" };
+    expect(state({ events, exit })).toBe("failed: loss is NaN at step 3");
+  });
+});
+
+describe("then the scheduler", () => {
+  test.each([
+    [says("pending", "PENDING", "Resources"), [], "queued: Resources"],
+    [says("pending", "PENDING", "None"), [event("end", "requeue", 75)], "queued: attempt 2"],
+    [says("running", "RUNNING"), [event("start")], "running"],
+    [says("running", "RUNNING"), [event("waiting")], "queued: waits for free devices"],
+    [says("gone", "CANCELLED"), [event("end", "stopped", 75)], "cancelled"],
+    [
+      says("gone", "TIMEOUT"),
+      [event("start")],
+      "failed: the time limit was reached before it could save",
+    ],
+    [says("gone", "OUT_OF_MEMORY"), [event("start")], "failed: out of memory"],
+    [says("gone", "NODE_FAIL"), [event("start")], "failed: its node failed"],
+    [says("gone", "PREEMPTED"), [event("start")], "preempted: not taken back into the queue"],
+    [
+      says("gone", "KILLED"),
+      [event("start")],
+      "failed: its processes are gone without a word: killed, perhaps for memory",
+    ],
+    [says("gone", "UNKNOWN"), [event("start")], "unknown: SLURM says UNKNOWN"],
+    [says("gone", "COMPLETED"), [event("start")], "unknown: SLURM says COMPLETED"],
+  ])("%j", (more, events, expected) => {
+    expect(state({ ...more, events })).toBe(expected);
+  });
+
+  test("one that was cancelled while it waited", () => {
+    expect(state({ ...says("gone", "KILLED"), cancelled: true })).toBe("cancelled");
+  });
+});
+
+describe("silence", () => {
+  test("a young heartbeat says that it runs, an old one says nothing", () => {
+    const silence = "Unable to contact slurm controller";
+    const events = [event("start")];
+    expect(state({ events, heartbeatAge: 5, silence })).toBe(`running: ${silence}`);
+    expect(state({ events, heartbeatAge: 500, silence })).toBe(`unknown: ${silence}`);
+    expect(state({ silence })).toBe(`unknown: ${silence}`);
+    expect(state({})).toBe("unknown: nothing is known of its job");
+  });
+
+  test("saved and stopped, and nobody knows whether it comes back", () => {
+    expect(state({ events: [event("end", "stopped", 75)] })).toStartWith("preempted");
+    expect(state({ events: [event("end", "requeue", 75)] })).toStartWith("preempted");
+  });
+});
