@@ -4,6 +4,7 @@ const std = @import("std");
 const testing = std.testing;
 const encode = @import("../tokenizer/encode.zig");
 const parallel = @import("../tokenizer/parallel.zig");
+const scan = @import("../tokenizer/scan.zig");
 const spec = @import("../tokenizer/spec.zig");
 const Model = @import("../tokenizer/model.zig").Model;
 
@@ -129,6 +130,28 @@ test "no byte is lost, by any pattern and any number of threads" {
     }
 }
 
+test "a text is cut only where a word starts in any case" {
+    var prng: std.Random.DefaultPrng = .init(5);
+    var text: [4000]u8 = undefined;
+    var starts: [text.len]bool = undefined;
+    var cuts: usize = 0;
+    for (0..20) |_| {
+        random_text(prng.random(), &text);
+        inline for (.{ scan.Family.gpt2, .gpt4, .gpt4o }) |family| {
+            const pattern: scan.Pattern = .{ .family = family, .digits = 3, .end_first = true };
+            @memset(&starts, false);
+            var at: usize = 0;
+            while (at < text.len) : (at = scan.word_end(family, pattern, &text, at))
+                starts[at] = true;
+            for (1..text.len) |place| if (scan.is_boundary(&text, place)) {
+                try testing.expect(starts[place]);
+                cuts += 1;
+            };
+        }
+    }
+    try testing.expect(cuts > 1000);
+}
+
 test "damaged descriptions are refused or harmless" {
     const allocator = testing.allocator;
     var prng: std.Random.DefaultPrng = .init(4);
@@ -158,4 +181,22 @@ test "damaged descriptions are refused or harmless" {
             try testing.expect(id <= model.largest);
     }
     try testing.expect(opened > 100);
+}
+
+test "one word of a megabyte among threads" {
+    const allocator = testing.allocator;
+    var list: std.ArrayList(u8) = .empty;
+    defer list.deinit(allocator);
+    try describe(&list, 1, false);
+    const model = try Model.open(allocator, list.items);
+    defer model.close(allocator);
+    const text = try allocator.alloc(u8, 999 << 10);
+    defer allocator.free(text);
+    for (text, 0..) |*byte, i| byte.* = "中"[i % 3];
+    const out = try allocator.alloc(u32, text.len);
+    defer allocator.free(out);
+    var contexts: encode.Contexts = .{};
+    defer contexts.deinit(allocator);
+    const count = try parallel.run(u32, allocator, model, &contexts, text, .all, out.ptr, 3);
+    try testing.expectEqual(text.len / 3, count);
 }

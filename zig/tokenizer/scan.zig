@@ -201,9 +201,11 @@ pub fn is_boundary(text: []const u8, at: usize) bool {
     if (std.ascii.isAlphabetic(before))
         return here == ' ' and at + 1 < text.len and std.ascii.isAlphabetic(text[at + 1]);
     // A letter of another script, then a symbol that is no mark.
-    if (before < 0x80 or here < 0x80) return false;
-    const left = unicode.char_at(text, unicode.start_before(text, at));
-    return left.bits & letter != 0 and unicode.char_at(text, at).bits & set_of(&.{.other}) != 0;
+    if (before < 0x80 or here < 0x80 or here & 0xc0 == 0x80) return false;
+    const start = unicode.start_before(text, at);
+    const left = unicode.char_at(text, start);
+    if (start + left.len != at or left.bits & letter == 0) return false;
+    return unicode.char_at(text, at).bits & set_of(&.{.other}) != 0;
 }
 
 fn expect_words(comptime family: Family, pattern: Pattern, expected: []const []const u8) !void {
