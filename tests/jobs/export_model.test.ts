@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exportFolder } from "../../src/jobs/export_model.ts";
 import { modelFiles } from "../../src/jobs/model_place.ts";
 import { trainedRun } from "../../src/jobs/trained_run.ts";
@@ -77,6 +77,21 @@ test("f32 narrows to f16 as the format rounds", () => {
       name,
       (exact.get(name) ?? values).map((x) => Math.f16round(x)),
     ]);
+});
+
+test("a weight that f16 has no number for is refused, and nothing is left", () => {
+  const source = fresh();
+  cpSync(join(FAMILIES, "llama"), source, { recursive: true });
+  const path = join(source, "model.safetensors");
+  const bytes = readFileSync(path);
+  bytes.writeFloatLE(1e5, bytes.length - 4);
+  writeFileSync(path, bytes);
+  const out = fresh();
+  expect(() => exportFolder(source, out, { dtype: "F16" })).toThrow(
+    "model.norm.weight holds 100000, for which F16 has no number",
+  );
+  expect(readdirSync(place).filter((name) => name.startsWith(basename(out)))).toEqual([]);
+  exportFolder(source, out, { dtype: "BF16" });
 });
 
 test("the prefix of names may be left out, and old buffers may be there", () => {

@@ -5,7 +5,7 @@
 import { closeSync, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeAll } from "../../util/atomic_file.ts";
-import { assert } from "../../util/errors.ts";
+import { assert, UserError } from "../../util/errors.ts";
 import { type FloatDtype, narrow } from "./half.ts";
 import { SAFETENSORS_DTYPES, safetensorsHeader } from "./safetensors.ts";
 import { INDEX_FILE, WEIGHTS_FILE } from "./weight_files.ts";
@@ -30,6 +30,29 @@ function inFile(a: OutTensor, b: OutTensor): number {
   return wider !== 0 ? wider : a.name < b.name ? -1 : 1;
 }
 
+const INFINITE = { BF16: 0x7f80, F16: 0x7c00 } as const;
+
+/** A weight that the narrower format has no number for must not become infinite unnoticed. */
+function expectFinite(
+  name: string,
+  values: Float32Array,
+  bits: Uint16Array,
+  dtype: "BF16" | "F16",
+): void {
+  const infinite = INFINITE[dtype];
+  let at = 0;
+  while (
+    at < bits.length &&
+    !(((bits[at] ?? 0) & 0x7fff) === infinite && Number.isFinite(values[at]))
+  )
+    at++;
+  if (at === bits.length) return;
+  throw new UserError(`${name} holds ${values[at]}, for which ${dtype} has no number`, {
+    code: "config",
+    hint: "bf16 reaches as far as f32",
+  });
+}
+
 function writeFile(path: string, unsorted: readonly OutTensor[]): void {
   const tensors = [...unsorted].sort(inFile);
   const parts = tensors.map((tensor) => ({ ...tensor, bytes: bytesOf(tensor) }));
@@ -40,7 +63,10 @@ function writeFile(path: string, unsorted: readonly OutTensor[]): void {
       let written = 0;
       read((values) => {
         const bits = dtype === "F32" ? values : new Uint16Array(values.length);
-        if (dtype !== "F32" && bits instanceof Uint16Array) narrow(dtype, values, bits);
+        if (dtype !== "F32" && bits instanceof Uint16Array) {
+          narrow(dtype, values, bits);
+          expectFinite(name, values, bits, dtype);
+        }
         writeAll(fd, new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength));
         written += bits.byteLength;
       });
