@@ -86,7 +86,7 @@ export default command({
     const terminal = new ChatTerminal("> ");
     const json = args.json === true;
     try {
-      const template = modelTemplate(args.template, model.tokenizer);
+      const template = modelTemplate(args.template, model);
       const session = new ChatSession({ ...model, template }, args.system);
       if (!json && process.stdin.isTTY === true) log.info("/help lists commands, /quit ends");
       for (let line = await terminal.next(); line !== null; line = await terminal.next()) {

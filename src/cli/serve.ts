@@ -76,7 +76,7 @@ export default command({
       const server = new TextServer({
         ...{ model, hostname: args.host, port, waitingMax: WAITING_MAX },
         name: args.name ?? basename(resolve(args.model)),
-        template: modelTemplate(args.template, model.tokenizer),
+        template: modelTemplate(args.template, model),
         token: token === "" ? null : token,
         onFault(error) {
           log.error(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -1,15 +1,21 @@
 /** @file The chat template that a model is talked to with: its own where it has one. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { ChatTemplate } from "../data/chat/chat_template.ts";
 import { missingMarkers, templateFor } from "../data/chat/template_for.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
+import type { TextModel } from "./text_model.ts";
 
+const TEMPLATE_FILE = "chat_template.jinja";
 /** What a model without a template of its own is talked to with: roles in words. */
 const FALLBACK = "plain";
 
-export function modelTemplate(name: string, tokenizer: Tokenizer): ChatTemplate {
-  const template = name === "auto" ? ownOrPlain(tokenizer) : templateFor(name, tokenizer);
+/** `auto`: the template beside the weights, which they were trained on, else the tokenizer's own, else roles in words. */
+export function modelTemplate(name: string, { tokenizer, folder }: TextModel): ChatTemplate {
+  const own = () => ownOrPlain(tokenizer, folder);
+  const template = name === "auto" ? own() : templateFor(name, tokenizer);
   const missing = missingMarkers(template, tokenizer);
   if (missing.length > 0)
     log.warn(
@@ -18,7 +24,8 @@ export function modelTemplate(name: string, tokenizer: Tokenizer): ChatTemplate 
   return template;
 }
 
-function ownOrPlain(tokenizer: Tokenizer): ChatTemplate {
+function ownOrPlain(tokenizer: Tokenizer, folder: string): ChatTemplate {
+  if (existsSync(join(folder, TEMPLATE_FILE))) return templateFor(folder, tokenizer);
   try {
     return templateFor("auto", tokenizer);
   } catch (error) {

@@ -1,5 +1,5 @@
 /** @file A model that writes text: weights on a device, a cache for some answers at a time, and the tokenizer it was trained with. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { dataFields } from "../data/fields.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
@@ -31,6 +31,8 @@ export interface TextModelOptions {
 export interface TextModel {
   readonly tokenizer: Tokenizer;
   readonly generator: Generator;
+  /** Where its weights are, and what else came with them. */
+  readonly folder: string;
   /** Tokens that end an answer. */
   readonly stopIds: ReadonlySet<number>;
   /** Frees the device; what is in the making fails. */
@@ -55,9 +57,8 @@ function contextOf(blockSize: number, given?: number): number {
 }
 
 /** As generation_config.json beside the weights names them, and the tokenizer's own end of text. */
-function stopIdsOf(weights: string, { special }: Tokenizer): ReadonlySet<number> {
+function stopIdsOf(folder: string, { special }: Tokenizer): ReadonlySet<number> {
   const own = special.eos === undefined ? [] : [special.eos];
-  const folder = existsSync(join(weights, GENERATION_JSON)) ? weights : dirname(weights);
   const path = join(folder, GENERATION_JSON);
   if (!existsSync(path)) return new Set(own);
   let named: unknown;
@@ -84,10 +85,11 @@ export async function openTextModel(
     const precision = wanted ?? resolvePrecision(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });
     loadWeights(decoder.engine, model, weights);
+    const folder = statSync(weights).isDirectory() ? weights : dirname(weights);
     return {
-      tokenizer,
+      ...{ tokenizer, folder },
       generator: new Generator(decoder, tokenizer.vocabSize),
-      stopIds: stopIdsOf(weights, tokenizer),
+      stopIds: stopIdsOf(folder, tokenizer),
       close: () => device.close(),
     };
   } catch (error) {

@@ -100,6 +100,19 @@ test("Ctrl-D ends it, and so does Ctrl-C on an empty line", async () => {
   }
 });
 
+test("the template beside the weights is the model's own", async () => {
+  await place.run(["checkpoint", "export", "first", "weights"]);
+  const raised = "{{ raise_exception('my own template') }}";
+  place.file("weights/chat_template.jinja", raised);
+  const child = Bun.spawn([process.execPath, MAIN, "chat", "weights"], {
+    ...{ cwd: place.path, env: { ...process.env, NO_COLOR: "1" }, stderr: "pipe" },
+    stdin: new TextEncoder().encode("Hello\n"),
+  });
+  const said = await new Response(child.stderr).text();
+  expect(await child.exited).not.toBe(0);
+  expect(said).toContain("my own template");
+});
+
 test("lines from a pipe are answered one by one, as JSON where that is asked for", async () => {
   const child = Bun.spawn(
     [process.execPath, MAIN, "chat", "first", "--json", "--tokens", "9", "--temperature", "0"],
