@@ -2,6 +2,7 @@
  * @file What reading training data costs: batches of a generated folder of tokens, with the page cache cold and warm, beside the steps
  * that use them. `bun bench/loader.ts --mb 400 --size small`; every line is one measurement as JSON.
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { dataFields } from "../src/data/fields.ts";
 import { folderSampler } from "../src/data/folder_plan.ts";
 import { fillBatch } from "../src/data/loader.ts";
 import { TokenFolder } from "../src/data/shards/token_folder.ts";
+import { LARGEST_F32 } from "../src/optim/adamw_update.ts";
 import { openDevice } from "../src/runtime/index.ts";
 import { Engine, type Run } from "../src/train/engine.ts";
 import { compileTraining } from "../src/train/job_programs.ts";
@@ -137,7 +139,9 @@ async function steps(): Promise<void> {
   let pending: Run | undefined;
   const step = async (batch: Batch): Promise<void> => {
     await engine.start("micro", { ...batch, step: index, sample });
-    const update = await engine.start("update", { learning_rate: 1e-4, step: ++index });
+    const update = await engine.start("update", {
+      ...{ learning_rate: 1e-4, step: ++index, norm_limit: LARGEST_F32 },
+    });
     // As the trainer does: a step's results are read while the next one computes.
     await pending?.output("loss");
     pending = update;

@@ -2,7 +2,9 @@
  * @file One optimizer step of our GPT: forward, backward, global-norm clip, AdamW. The same work, flags and output fields as
  * bench/peer_torch.py. `--profile` adds the time of every kernel to stderr.
  */
+
 import { parseArgs } from "node:util";
+import { LARGEST_F32 } from "../src/optim/adamw_update.ts";
 import { openDevice } from "../src/runtime/index.ts";
 import { Engine } from "../src/train/engine.ts";
 import { compileTraining } from "../src/train/job_programs.ts";
@@ -59,7 +61,9 @@ const random = (): Int32Array =>
 async function step(index: number): Promise<number> {
   const inputs = { tokens: random(), targets: random(), step: index, sample: samples };
   await engine.start("micro", inputs);
-  const update = await engine.start("update", { learning_rate: 3e-4, step: index + 1 });
+  const update = await engine.start("update", {
+    ...{ learning_rate: 3e-4, step: index + 1, norm_limit: LARGEST_F32 },
+  });
   return Number(await update.output("loss"));
 }
 

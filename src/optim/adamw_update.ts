@@ -44,6 +44,8 @@ export interface StepInputs {
   readonly tokens: Id;
   /** Summed loss, f32 []: the update is applied only where it is finite too. */
   readonly loss?: Id;
+  /** Largest norm of the mean gradient with which the update is applied, f32 []; absent: any finite one. */
+  readonly normLimit?: Id;
 }
 
 export interface UpdateResult {
@@ -54,7 +56,7 @@ export interface UpdateResult {
   readonly applied: Id;
 }
 
-const LARGEST_F32 = 3.4028234663852886e38;
+export const LARGEST_F32 = 3.4028234663852886e38;
 /** Keeps the clipping factor finite for a zero gradient; PyTorch's value. */
 const CLIP_EPSILON = 1e-6;
 
@@ -72,8 +74,10 @@ export function adamwUpdate(
   );
   const norm = div(b, summed, tokens);
   const finite = (x: Id): Id => cast(b, compare(b, x, scalar(LARGEST_F32), "le"), "f32");
-  const { loss } = inputs;
-  const applied = loss === undefined ? finite(norm) : mul(b, finite(norm), finite(abs(b, loss)));
+  const { loss, normLimit } = inputs;
+  const sound =
+    normLimit === undefined ? finite(norm) : cast(b, compare(b, norm, normLimit, "le"), "f32");
+  const applied = loss === undefined ? sound : mul(b, sound, finite(abs(b, loss)));
   const mean = div(b, scalar(1), tokens);
   const { gradClip } = options;
   const scale = gradClip === null ? mean : mul(b, mean, clipFactor(b, norm, gradClip));

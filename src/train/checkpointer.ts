@@ -23,6 +23,7 @@ import { modelTexts } from "./model_texts.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { runSaveHooks } from "./save_hooks.ts";
 import { loadStates, type SavedState, savedStates, stateLayouts } from "./saved_states.ts";
+import type { StepNorm } from "./spikes.ts";
 
 /** Where a run stands: everything besides the tensors. Data position and random numbers are functions of the step. */
 export interface RunState {
@@ -35,6 +36,8 @@ export interface RunState {
   readonly best: { readonly step: number; readonly val_loss: number } | null;
   /** Steps that were left out because they were not finite. */
   readonly skipped: number;
+  /** What the limit of the gradient's norm is taken from; absent in checkpoints of earlier versions. */
+  readonly recent_norms?: readonly StepNorm[];
   /** Of the last step, as a line of metrics.jsonl: it is written there only after this state is saved. */
   readonly metrics: string | null;
 }

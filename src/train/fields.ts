@@ -67,7 +67,13 @@ export const trainingFields = {
     "training/skip_nonfinite",
     int({ min: 0 }),
     0,
-    "steps of a run that may be left out because loss or gradient are not finite",
+    "steps of a run that may be left out because loss or gradient are not finite, or a spike",
+  ),
+  spikeFactor: field(
+    "training/spike_factor",
+    nullable(float({ min: 2 })),
+    null,
+    "a step whose gradient norm is over so many times the median of the 32 before it ends the run, or is left out, as one that is not finite; null: no limit",
   ),
   preemptionSignal: field(
     "training/preemption_signal",

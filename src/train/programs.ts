@@ -150,7 +150,10 @@ export function buildUpdate(model: LanguageModel, options: AdamwOptions): Graph 
   const learningRate = hostInput(b, "learning_rate", [], "f32");
   const step = hostInput(b, "step", [], "f32");
   const loss = state(b, "sum/loss", [], "f32");
-  const result = adamwUpdate(b, options, { learningRate, step, tokens, loss }, slots);
+  // Host values are finite, so that a norm which is not finite is never within the limit.
+  const normLimit = hostInput(b, "norm_limit", [], "f32");
+  const inputs = { learningRate, step, tokens, loss, normLimit };
+  const result = adamwUpdate(b, options, inputs, slots);
   slots.forEach(({ path }, i) => {
     const next = result.slots[i];
     if (next === undefined) return;

@@ -226,10 +226,17 @@ function evaluator(run: RunFolder, request: TrainingRequest, parts: Parts) {
 /** What the configuration says of the loop. */
 function loopOptions(run: RunFolder, job: Job, { model, data, engine }: Parts) {
   const { config } = run;
-  const { steps, stopMinutes, skipNonfinite } = config.values(trainingFields);
+  const { steps, stopMinutes, skipNonfinite, spikeFactor } = config.values(trainingFields);
   const target = targetOf(engine.device);
   return {
-    ...{ steps, stopMinutes, skipNonfinite, attempt: run.attempt, length: model.blockSize },
+    ...{
+      steps,
+      stopMinutes,
+      skipNonfinite,
+      spikeFactor,
+      attempt: run.attempt,
+      length: model.blockSize,
+    },
     ...batchOf(config),
     lastStep: lastStepOf(config, model.blockSize, data.perEpoch),
     intervals: {

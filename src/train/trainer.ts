@@ -6,6 +6,7 @@ import { newBatch } from "../data/batch.ts";
 import type { TrainLoader, ValidationLoader } from "../data/loader.ts";
 import type { Place } from "../data/samples/sampler.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
+import { LARGEST_F32 } from "../optim/adamw_update.ts";
 import { learningRate, type ScheduleOptions } from "../optim/schedule.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
@@ -15,6 +16,7 @@ import type { Engine, Run } from "./engine.ts";
 import { metricsLine, parseMetricsLine, type StepMetrics } from "./metrics.ts";
 import type { Progress } from "./progress.ts";
 import { Rates } from "./rates.ts";
+import { SpikeWatch } from "./spikes.ts";
 import { type Validation, validateOn } from "./validate.ts";
 
 export interface TrainerOptions {
@@ -33,7 +35,9 @@ export interface TrainerOptions {
     /** Null: there is nothing to evaluate. */
     readonly evaluate: number | string | null;
   };
-  /** Steps of the whole run that may be left out because they are not finite. */
+  /** How many times the median of recent gradient norms is too much; null: nothing finite is. */
+  readonly spikeFactor: number | null;
+  /** Steps of the whole run that may be left out because they are not finite, or spikes. */
   readonly skipNonfinite: number;
   readonly flopsPerToken: number;
   readonly peakFlops: number | null;
@@ -83,6 +87,7 @@ type Follows = Readonly<Record<"save" | "validate" | "sample" | "evaluate", bool
 interface Pending {
   readonly index: number;
   readonly learningRate: number;
+  readonly normLimit: number;
   readonly update: Run;
 }
 
@@ -91,6 +96,7 @@ export class Trainer {
   private readonly parts: TrainerParts;
   private readonly rates = new Rates();
   private readonly due: Readonly<Record<keyof Follows, Due>>;
+  private readonly spikes: SpikeWatch;
   private tokens: number;
   private loss: number;
   private skipped: number;
@@ -105,6 +111,7 @@ export class Trainer {
     this.options = options;
     this.parts = parts;
     const { rows, length, accumulate, from, intervals } = options;
+    this.spikes = new SpikeWatch(options.spikeFactor, from?.recent_norms);
     this.tokens = from?.tokens ?? 0;
     this.loss = from?.loss ?? Number.NaN;
     this.skipped = from?.skipped ?? 0;
@@ -178,7 +185,9 @@ export class Trainer {
     const { attempt } = this.options;
     const best = checkpoints.bestSoFar;
     const elapsed_s = this.elapsed();
-    await checkpoints.save({ step, tokens, loss, elapsed_s, attempt, best, skipped, metrics });
+    const recent_norms = this.spikes.recent;
+    const counts = { step, tokens, loss, elapsed_s, attempt, skipped };
+    await checkpoints.save({ ...counts, best, metrics, recent_norms });
   }
 
   /** A kill between a save and the metrics of its step left these out, and the validation that belongs to them. */
@@ -211,8 +220,10 @@ export class Trainer {
     }
     const rate = learningRate(schedule, index, steps);
     await this.parts.checkpoints.copied();
-    const update = await engine.start("update", { learning_rate: rate, step: index + 1 });
-    return { index, learningRate: rate, update };
+    const normLimit = Math.min(this.spikes.limit(index + 1), LARGEST_F32);
+    const inputs = { learning_rate: rate, step: index + 1, norm_limit: normLimit };
+    const update = await engine.start("update", inputs);
+    return { index, learningRate: rate, normLimit, update };
   }
 
   /** Reads a step's results, saves, validates and samples if it is time, writes the metrics. */
@@ -220,7 +231,8 @@ export class Trainer {
     const step = pending.index + 1;
     const { metrics, applied } = await this.read(pending);
     this.line = metricsLine(metrics);
-    const halted = applied ? null : this.nonfinite(metrics);
+    if (applied) this.spikes.note(step, metrics.grad_norm);
+    const halted = applied ? null : this.nonfinite(metrics, pending.normLimit);
     // A save comes first: what fails after it loses nothing.
     if (follows?.save === true && halted === null) await this.save(step);
     const validates = follows?.validate === true && halted === null;
@@ -265,7 +277,7 @@ export class Trainer {
   }
 
   /** Counts a step whose update was not applied; the error that ends the run, if it may not be left out. */
-  private nonfinite({ step, loss, grad_norm: norm }: StepMetrics): UserError | null {
+  private nonfinite({ step, loss, grad_norm: norm }: StepMetrics, limit: number): UserError | null {
     const { rows, accumulate, skipNonfinite } = this.options;
     const first = (step - 1) * rows * accumulate;
     const samples = Array.from({ length: rows * accumulate }, (_, i) => first + i);
@@ -277,8 +289,10 @@ export class Trainer {
       token_positions: places.map(({ token }) => token),
       sources: places.map(({ source }) => source),
     });
+    const factor = Number.isFinite(norm) && Number.isFinite(loss) ? this.options.spikeFactor : null;
+    const spike = factor === null ? "" : `, over ${limit}, ${factor} times what is usual,`;
     const what =
-      `step ${step}: the norm of the gradient is ${norm} (loss ${loss}) on the run's samples ` +
+      `step ${step}: the norm of the gradient is ${norm}${spike} (loss ${loss}) on the run's samples ` +
       `${first} to ${first + samples.length - 1}`;
     if (!skips)
       return new UserError(`${what}; the weights are those of step ${step - 1}`, {

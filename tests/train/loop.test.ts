@@ -207,6 +207,29 @@ test("steps that are not finite are left out when that is allowed, and resume st
   expect(losses(result.directory)).toEqual(losses(whole.result.directory));
 }, 60_000);
 
+test("a gradient far over what is usual halts, or is left out, and resume stays exact", async () => {
+  const settings = ["training.spike_factor=10", "training.steps=80", "checkpoint.interval=7"];
+  const job = poisonedJob("spike");
+  const error = await trainPoisoned("spike", settings, { job }).catch((caught: unknown) => caught);
+  if (!(error instanceof UserError)) throw error;
+  expect(error.code).toBe("run_failed");
+  expect(error.message).toMatch(/the norm of the gradient is [\d.]+, over [\d.]+, 10 times what/);
+  const step = Number(eventsOf("spike", "nonfinite")[0]?.step);
+  expect(step).toBeGreaterThan(17);
+
+  const more = [...settings, "training.skip_nonfinite=9"];
+  const whole = await trainPoisoned("spikes", more, { job });
+  expect(whole.result.reason).toBe("finished");
+  expect(eventsOf("spikes", "nonfinite").map((event) => event.step)).toContain(step);
+  const stop = new AbortController();
+  const onProgress = (event: Progress) => {
+    if (event.kind === "step" && event.metrics.step === step - 2) stop.abort();
+  };
+  await trainPoisoned("spikes-cut", more, { job, onProgress, signal: stop.signal });
+  await trainPoisoned("spikes-cut", more, { job });
+  expect(hashes("spikes-cut", 80)).toEqual(hashes("spikes", 80));
+}, 60_000);
+
 test("the allowance is the whole run's: an attempt does not bring a new one", async () => {
   const name = "allowance";
   const failed = (steps: number) =>

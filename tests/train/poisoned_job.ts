@@ -1,4 +1,4 @@
-/** @file A job whose loss or gradient is infinite wherever the text holds a tilde, and a short text with one. */
+/** @file A job whose loss or gradient is infinite (or fifty times too large: a spike) wherever the text holds a tilde, and a short text with one. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
@@ -10,6 +10,7 @@ import { add } from "../../src/ops/prim/add.ts";
 import { cast } from "../../src/ops/prim/cast.ts";
 import { constant } from "../../src/ops/prim/const.ts";
 import { exp } from "../../src/ops/prim/exp.ts";
+import { min } from "../../src/ops/prim/min.ts";
 import { mul } from "../../src/ops/prim/mul.ts";
 import { reduce } from "../../src/ops/prim/reduce.ts";
 import { sub } from "../../src/ops/prim/sub.ts";
@@ -23,19 +24,25 @@ function poison(ids: Tensor) {
   return reduce(b, exp(b, beyond), "sum", [0, 1]);
 }
 
+type Poison = "loss" | "gradient" | "spike";
+
 class PoisonedGpt extends Gpt {
-  where: "loss" | "gradient" = "loss";
+  where: Poison = "loss";
 
   override loss(ids: Tensor, targets: Tensor): TokenLoss {
     const { b } = ids.trace;
     const { sum, count } = super.loss(ids, targets);
     const infinite = poison(ids);
+    if (this.where === "spike") {
+      const more = min(b, infinite, constant(b, 49, [], "f32"));
+      return { sum: mul(b, sum, add(b, more, constant(b, 1, [], "f32"))), count };
+    }
     if (this.where === "loss") return { sum: add(b, sum, infinite), count };
     return { sum: mul(b, sum, add(b, infinite, constant(b, 1, [], "f32"))), count };
   }
 }
 
-export const poisonedJob = (where: "loss" | "gradient"): typeof gptPretrain => ({
+export const poisonedJob = (where: Poison): typeof gptPretrain => ({
   ...gptPretrain,
   model(config) {
     const model = new PoisonedGpt(optionsOf(config));
