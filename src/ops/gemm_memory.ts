@@ -17,15 +17,18 @@ const FEW_ELEMENTS_MAX = 65536;
 /** Packed rows of A, which all threads share; more rows go in pieces. */
 const WORKSPACE_BYTES_MAX = 8 * 1024 * 1024;
 
-/** An upper bound of what any CPU level needs: partial sums of a tile, a packed tile of A, a packed panel of B. */
-export function gemmScratchBytes(m: number, n: number, k: number): number {
+/**
+ * An upper bound of what any CPU level needs: partial sums of a tile, a packed tile of A, a packed panel of B. `m`: rows of all products
+ * of a batch together, which tiles may span; `each`: rows of one product.
+ */
+export function gemmScratchBytes(m: number, n: number, k: number, each = m): number {
   const steps = Math.min(k + 3, BLOCK_STEPS);
   const tileRows = Math.min(TILE_ROWS, Math.max(PANEL_COLUMNS, m)) + PANEL_ROWS;
   const tileColumns = Math.min(TILE_COLUMNS, Math.max(PANEL_COLUMNS, n)) + PANEL_COLUMNS;
   const partial = k > BLOCK_STEPS ? tileRows * tileColumns : PANEL_ROWS * PANEL_COLUMNS;
   const parts = [partial, tileRows * steps, PANEL_COLUMNS * steps];
   const tile = parts.reduce((sum, elements) => sum + alignUp(4 * elements, 64), 0);
-  return Math.max(tile, fewRowsBytes(m, k));
+  return Math.max(tile, fewRowsBytes(each, k));
 }
 
 /** It may go the other way, where A need not be converted or is too large to. */

@@ -73,7 +73,7 @@ export const trainingFields = {
     "training/spike_factor",
     nullable(float({ min: 2 })),
     null,
-    "a step whose gradient norm is over so many times the median of the 32 before it ends the run, or is left out, as one that is not finite; null: no limit",
+    "a gradient norm over so many times the median of 32 steps before counts as not finite",
   ),
   preemptionSignal: field(
     "training/preemption_signal",

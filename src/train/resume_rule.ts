@@ -11,7 +11,8 @@ export type Change = "free" | "allowed" | "never";
 const FREE = [
   ...[/^validation\//, /^checkpoint\//, /^logging\//, /^sampling\//, /^request\//, /^evaluation\//],
   // The stop limits end a run earlier; the schedule is laid over `steps` alone, which is therefore no such limit.
-  /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|skip_nonfinite|spike_factor|preemption_signal)$/,
+  /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|preemption_signal)$/,
+  /^training\/(skip_nonfinite|spike_factor)$/,
 ];
 /** What lies there is known by its content (data_record.ts), wherever it was moved. */
 const PLACES = [/^data\/(text|tokens|tokenizer|verify)$/];

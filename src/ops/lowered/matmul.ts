@@ -173,7 +173,7 @@ export const matmulLoweredOp = defineOp<MatmulAttrs>({
         const [batch = 1, m = 1, k = 1] = at(inputs, 0).shape;
         const n = at(inputs, 1).shape[2] ?? 1;
         // A batch over one B is worked on as a single taller product.
-        const perThreadBytes = gemmScratchBytes(batch * m, n, k);
+        const perThreadBytes = gemmScratchBytes(batch * m, n, k, m);
         return batch === 1
           ? { perThreadBytes, workspaceBytes: gemmWorkspaceBytes(m, n, k) }
           : { perThreadBytes };
