@@ -176,7 +176,9 @@ export class Client {
   ): Promise<void> {
     const end = Date.now() + timeoutMs;
     while (!condition()) {
-      if (Date.now() > end)
+      // A run that has failed will do nothing more.
+      const failed = this.events(name).at(-1)?.next === "failed" && !condition();
+      if (failed || Date.now() > end)
         throw new Error(
           `${name}: ${what} did not come; ${JSON.stringify(this.events(name))}\n${this.log(name)}`,
         );
