@@ -141,8 +141,9 @@ export class SlurmCluster {
     this.spawn("slurmctld", ["slurmctld", "-D", "-f", this.conf, "-i"]);
   }
 
+  /** It saves its state, as at a restart of the service. */
   async stopController(): Promise<void> {
-    await this.kill("slurmctld");
+    await this.kill("slurmctld", "SIGTERM");
   }
 
   startNode(node: NodeName): void {
@@ -161,10 +162,10 @@ export class SlurmCluster {
     await this.kill(node);
   }
 
-  private async kill(name: string): Promise<void> {
+  private async kill(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.processes.get(name);
     this.processes.delete(name);
-    child?.kill("SIGKILL");
+    child?.kill(signal);
     await child?.exited;
   }
 

@@ -26,10 +26,10 @@ trap '' HUP PIPE
 
 # `open_run FOLDER LOG`: makes its folders and takes the lock of its submissions.
 open_run() {
-  mkdir -p "${1%/*}" "${2%/*}" || fail 20 "cannot make ${1%/*}"
+  mkdir -p "${1%/*}" || fail 20 "cannot make ${1%/*}"
   # Only one of two that come at once makes the folder.
   mkdir "$1" 2>/dev/null && made="$made $1"
-  mkdir -p "$1/logs" "$1/submit" || fail 20 "cannot make the folders of $1"
+  mkdir -p "$1/logs" "$1/submit" "${2%/*}" || fail 20 "cannot make the folders of $1"
   if ! take_lock "$1/submit/lock"; then
     made=
     fail 21 "$(cut -d ' ' -f 1,2 "$1/submit/lock/owner" 2>/dev/null)"
