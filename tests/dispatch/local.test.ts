@@ -204,8 +204,11 @@ test("users' code goes as it is: untracked files and imports too, ignored ones n
   writeFileSync(join(folder, ".gitignore"), "big\n");
   writeFileSync(join(folder, "big"), "x");
   writeFileSync(join(folder, "part.ts"), 'export const name = "mine";\n');
-  const tracker = (word: string): string =>
-    `import { tracker } from "theseus";\nimport { name } from "./part.ts";\ntracker({ name, doc: "d", open: () => ({ log({ step }) { if (step === 1) console.error("${word}"); }, finish() {} }) });\n`;
+  const tracker = (word: string): string => `import { tracker } from "theseus";
+import { name } from "./part.ts";
+const log = ({ step }) => step === 1 && console.error("${word}");
+tracker({ name, doc: "d", open: () => ({ log, finish() {} }) });
+`;
   writeFileSync(join(folder, "load.ts"), tracker("as submitted"));
   git("add", "load.ts", ".gitignore");
   git("commit", "-qm", "a");

@@ -46,18 +46,23 @@ async function pair(options: Parameters<typeof SshServer.start>[0] = {}) {
   return { server, client };
 }
 
-function mount(path: string, options: string): void {
-  mkdirSync(path, { recursive: true });
+/** A file system of its own; sshd sees only those that were there before it. */
+function mount(options: string): string {
+  const path = mkdtempSync("/tmp/theseus-mount-");
   const done = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path]);
   if (done.exitCode !== 0) throw new Error(done.stderr.toString());
   mounts.push(path);
+  return path;
 }
 
 afterAll(async () => {
-  for (const path of mounts) Bun.spawnSync(["umount", "-l", path]);
   for (const client of clients) client.stop();
   for (const folder of folders) rmSync(folder, { recursive: true });
   for (const server of servers) await server.stop();
+  for (const path of mounts) {
+    Bun.spawnSync(["umount", "-l", path]);
+    rmSync(path, { recursive: true });
+  }
 });
 
 /** The executable of these tests with some megabytes behind it, so that sending it takes a while. */
@@ -179,7 +184,11 @@ describe.if(hasCluster)("refusals", () => {
   let server: SshServer;
   let client: Client;
   beforeAll(async () => {
+    const small = mount("size=1m");
+    const readonly = mount("size=1m,ro");
     ({ server, client } = await pair({ maxSessions: 1 }));
+    symlinkSync(small, join(client.folder, "small"));
+    symlinkSync(readonly, join(client.folder, "readonly"));
   });
   const refused = async (host = "ssh") => {
     server.hangUp();
@@ -228,7 +237,6 @@ describe.if(hasCluster)("refusals", () => {
   });
 
   test("a full work folder: nothing is left there", async () => {
-    mount(join(client.folder, "small"), "size=1m");
     const { code, stderr } = await client.run(["submit", "x", "small.yaml", "--host", "full"], {
       THESEUS_BINARY: heavyBinary(client),
     });
@@ -241,7 +249,6 @@ describe.if(hasCluster)("refusals", () => {
   });
 
   test("a read-only work folder", async () => {
-    mount(join(client.folder, "readonly"), "size=1m,ro");
     expect(await refused("readonly")).toEqual({
       code: 3,
       stderr: expect.stringMatching(/readonly: .*readonly\/work cannot be written to/),

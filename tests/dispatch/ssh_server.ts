@@ -108,8 +108,7 @@ export class SshServer {
     const { folder, port } = this;
     const out = Bun.file(join(folder, "sshd.out"));
     const sshd = `exec /usr/sbin/sshd -D -f ${folder}/sshd_config -E ${folder}/sshd.log`;
-    const apart = ["unshare", "--mount", "--propagation", "slave"];
-    const words = [...apart, "bash", "-c", `${QUIET_LOGIN}; ${sshd}`];
+    const words = ["unshare", "--mount", "bash", "-c", `${QUIET_LOGIN}; ${sshd}`];
     this.child = Bun.spawn(tied(words), { stdin: "ignore", stdout: out, stderr: out });
     const end = Date.now() + START_MS;
     for (;;) {
