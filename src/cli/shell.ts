@@ -20,7 +20,7 @@ export default command({
     if (args.json === true) throw new UsageError("shell has nothing to say in JSON");
     const { host, record, status } = await submittedRun(args.name, args);
     const words = passed[0] === "--" ? passed.slice(1) : passed;
-    const program = words.length === 0 ? '"${SHELL:-/bin/sh}" -l' : quoteAll(words);
+    const program = words.length === 0 ? `"\${SHELL:-/bin/sh}" -l` : quoteAll(words);
     const running = host.entry.type === "slurm" && status.state === "running";
     const pty = process.stdin.isTTY && words.length === 0 ? " --pty" : "";
     const inside = running

@@ -47,7 +47,7 @@ export const submitArgs = {
 
 export const submitRepeated = {
   ...loadArgs,
-  env: { valueHint: "k=v", description: "a variable for the job; ${env:NAME} is taken from here" },
+  env: { valueHint: "k=v", description: `a variable for the job; \${env:NAME} is taken from here` },
   sbatch: { valueHint: "key=v", description: "any option of sbatch" },
 } as const;
 

@@ -15,7 +15,7 @@ import {
   commitScript,
 } from "./commit_script.ts";
 import { type DispatchFile, type HostEntry, secondsOf } from "./dispatch_file.ts";
-import { type Host, lastLine } from "./host.ts";
+import { expectRun, type Host, lastLine } from "./host.ts";
 import { type JobRecord, remember } from "./job_record.ts";
 import { jobScript } from "./job_script.ts";
 import {
@@ -156,6 +156,18 @@ function specOf(
 const snapshotLoads = (code: CodeSnapshot, work: string): string[] =>
   code.loads.map((path) => `${snapshotTarget(code, work)}/${path}`);
 
+/** How long the run's last save took, where it goes on; cells of a sweep begin. */
+async function lastSaveOf({ cells }: SubmitOptions, { host, probe }: Solution) {
+  const [only, ...others] = cells;
+  if (only === undefined || others.length > 0) return null;
+  const directory = runFolder(absolute(host.entry.cluster.root, probe), only.run);
+  const pattern = 's/.*"event":"saved".*"seconds":\\([0-9.]*\\).*/\\1/p';
+  const events = quote(`${directory}/events.jsonl`);
+  const script = `[ ! -e ${events} ] || sed -n '${pattern}' ${events} | tail -n 1`;
+  const { stdout } = await expectRun(host, script, "look at the run's saves");
+  return Number.parseFloat(stdout) || null;
+}
+
 /** Everything up to what is sent; nothing is changed on the host. */
 export async function prepare(options: SubmitOptions, solution: Solution): Promise<Prepared> {
   const { host, probe } = solution;
@@ -169,7 +181,8 @@ export async function prepare(options: SubmitOptions, solution: Solution): Promi
   const target = `${absolute(entry.cluster.work, probe)}/bin/theseus-${hash.slice(0, 16)}`;
   const resources = withDefaults(options.resources, entry);
   const submission = randomBytes(6).toString("hex");
-  const parts = { binary: target, submission, lastSave: null };
+  const lastSave = resources.timeSeconds === null ? null : await lastSaveOf(options, solution);
+  const parts = { binary: target, submission, lastSave };
   const specs = options.cells.map((cell) => specOf(cell, options, solution, resources, parts));
   return {
     ...{ host, probe, options, submission, resources, specs },

@@ -7,4 +7,4 @@ set +a
 libraries=${binary%/bin/*}/lib
 [ -d "$libraries" ] && export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 # All that the run needs is here already; nothing is fetched while a device is held.
-export HF_HUB_OFFLINE=1 THESEUS_SUBMITTED=1
+export HF_HUB_OFFLINE=1
