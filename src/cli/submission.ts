@@ -159,6 +159,16 @@ async function assetsOf(configs: readonly Config[]): Promise<Asset[]> {
   return [...found.values()];
 }
 
+/** Values that name repositories of the hub. */
+function hubOf(configs: readonly Config[]): { key: string; value: string }[] {
+  const found = new Map<string, string>();
+  for (const config of configs)
+    for (const path of config.schema.fields.keys())
+      for (const value of NO_PATHS.test(path) ? [] : strings(config.at(path)))
+        if (value.startsWith("hf:")) found.set(value, path.split("/").join("."));
+  return [...found].map(([value, key]) => ({ key, value }));
+}
+
 function replaced(value: unknown, paths: ReadonlyMap<string, string>): unknown {
   if (typeof value === "string") return paths.get(value) ?? value;
   if (Array.isArray(value)) return value.map((each) => replaced(each, paths));
@@ -202,6 +212,7 @@ export async function submitOptions(
   if (first === undefined) throw new UsageError("there is nothing to submit");
   if (flags.clean === true && flags.dirty === true)
     throw new UsageError("--clean and --dirty exclude each other");
+  const configs = cells.flatMap(({ stages }) => stages.map(({ config }) => config));
   return {
     ...{ file, cells: cells.map(cellOf), sweep: null },
     resources: resourcesOf(first.config, flags),
@@ -211,7 +222,8 @@ export async function submitOptions(
     args: flags["allow-change"] === true ? ["--allow-change"] : [],
     binary: binaryOf(),
     code: await snapshotOf(repeated.load, flags.clean === true),
-    assets: await assetsOf(cells.flatMap(({ stages }) => stages.map(({ config }) => config))),
+    assets: await assetsOf(configs),
+    hub: hubOf(configs),
     shipData: flags["ship-data"] === true,
   };
 }

@@ -16,6 +16,7 @@ import {
 } from "./commit_script.ts";
 import { type DispatchFile, type HostEntry, secondsOf } from "./dispatch_file.ts";
 import { expectRun, type Host, lastLine } from "./host.ts";
+import { expectInCache, type Named } from "./hub_check.ts";
 import { type JobRecord, remember } from "./job_record.ts";
 import { jobScript } from "./job_script.ts";
 import {
@@ -57,6 +58,8 @@ export interface SubmitOptions {
   readonly code: CodeSnapshot | null;
   readonly assets: readonly Asset[];
   readonly shipData: boolean;
+  /** Repositories of the hub that configurations name. */
+  readonly hub: readonly Named[];
   readonly onProgress?: (what: string) => Progress;
 }
 
@@ -210,6 +213,7 @@ async function ship(prepared: Prepared): Promise<ReadonlyMap<string, string>> {
   const report = options.onProgress ?? (() => () => undefined);
   // What is missing and may not be copied is said before anything is sent.
   const root = absolute(entry.cluster.root, probe);
+  await expectInCache(host, options.hub, prepared.environment);
   const paths = await shipAssets(host, root, options.assets, options.shipData, report);
   const executable = {
     ...{ local: options.binary, hash: binary.hash, target: binary.target, executable: true },

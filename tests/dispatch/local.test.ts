@@ -175,15 +175,15 @@ describe("data", () => {
         "--env",
         `HF_HOME=${client.folder}/hub`,
       ];
-      await client.expect([
-        "submit",
-        "hub",
-        "small.yaml",
-        "--host",
-        "here",
-        ...env,
-        "data.tokenizer=hf:nobody/nothing",
-      ]);
+      const submit = ["submit", "hub", "small.yaml", "--host", "here", ...env];
+      submit.push("data.tokenizer=hf:nobody/nothing");
+      expect(await said(submit)).toStartWith(
+        "3 error: not in the Hugging Face cache of here:\n  data.tokenizer: hf:nobody/nothing",
+      );
+      expect(existsSync(client.directory("hub"))).toBe(false);
+      // A cache that has the repository, but not the file.
+      mkdirSync(join(client.folder, "hub/hub/models--nobody--nothing"), { recursive: true });
+      await client.expect(submit);
       await client.ended("hub", "failed");
       const status = await client.status("hub");
       expect(status).toMatchObject({ state: "failed" });
