@@ -54,7 +54,7 @@ here("fish")("fish", () => {
 complete -C "theseus show --root out f"; echo .
 complete -C "theseus run --fr"; echo .
 complete -C "theseus run name gpt/tiny"; echo .
-complete -C "theseus configure "; echo .
+complete -C "theseus configure gpt/"; echo .
 complete -C "theseus run name a"`;
   const found = ["first", "--fresh", "gpt/tiny-sotu", "gpt/pretrain"];
   const out = inShell("fish", ["--no-config"], script);
