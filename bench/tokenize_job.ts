@@ -87,7 +87,6 @@ try {
       const hooks = { progress() {}, stopped: () => false };
       await runner.run(out, [{ kind: "whole", file: 0 }], hooks);
       await runner.close();
-      rmSync(out, { recursive: true });
     });
     rows.push([`job on ${name}`, rate.toFixed(1), `${((100 * rate) / bare).toFixed(0)} %`]);
   }

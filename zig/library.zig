@@ -270,6 +270,41 @@ export fn theseus_tokenizer_encode(
     return count;
 }
 
+/// Lines of JSON to tokens (see zig/tokenizer/lines.zig); returns how many bytes of the block are done, and notes of its lines.
+export fn theseus_tokenizer_lines(
+    tokenizer: i64,
+    block: ?[*]const u8,
+    bytes: i64,
+    options: ?[*]const u8,
+    option_bytes: i64,
+    width: i64,
+    out: ?[*]u8,
+    capacity: i64,
+    room: ?[*]u8,
+    room_bytes: i64,
+    notes: ?[*]u8,
+    note_bytes: i64,
+) i64 {
+    enter();
+    const found = tokenizers.begin(tokenizer) catch |e| {
+        leave();
+        return minus(e);
+    };
+    leave();
+    const done_bytes = value(tokenizers.lines(found, .{
+        .block = bytes_of(block, bytes),
+        .options = bytes_of(options, option_bytes),
+        .width = width,
+        .out = room_of(out, capacity),
+        .room = room_of(room, room_bytes),
+        .notes = room_of(notes, note_bytes),
+    }));
+    enter();
+    defer leave();
+    found.users -= 1;
+    return done_bytes;
+}
+
 /// The merges that can happen, as pairs of 32-bit tokens; returns how many there are, writes those that fit into `capacity` bytes.
 export fn theseus_tokenizer_merges(tokenizer: i64, out: ?[*]u8, capacity: i64) i64 {
     enter();

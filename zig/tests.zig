@@ -44,6 +44,7 @@ test {
     _ = @import("kernels/scatter_add.zig");
     _ = @import("tokenizer/added.zig");
     _ = @import("tokenizer/heap.zig");
+    _ = @import("tokenizer/json_line.zig");
     _ = @import("tokenizer/merge.zig");
     _ = @import("tokenizer/pairs.zig");
     _ = @import("tokenizer/scan.zig");

@@ -37,6 +37,7 @@ export const SYMBOLS = {
   theseus_tokenizer_open: call(ptr, i64),
   theseus_tokenizer_close: call(i64),
   theseus_tokenizer_encode: call(i64, ptr, i64, i64, i64, ptr, i64, i64),
+  theseus_tokenizer_lines: call(i64, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64),
   theseus_tokenizer_merges: call(i64, ptr, i64),
   theseus_trainer_open: call(i64, i64),
   theseus_trainer_close: call(i64),

@@ -10,6 +10,7 @@ export {
   libraryInfo,
   openDevice,
 } from "./device.ts";
+export type { JsonLines, JsonLinesSink } from "./json_lines.ts";
 export { setEmbeddedLibrary } from "./library.ts";
 export { unusedLibraries } from "./library_cache.ts";
 export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";

@@ -1,5 +1,6 @@
 /** @file The native byte-pair encoder: a vocabulary handed over once (zig/tokenizer/spec.zig reads it), then text to tokens. */
 import { assert } from "../util/errors.ts";
+import { JsonLines, type JsonLinesOptions } from "./json_lines.ts";
 import { openLibrary } from "./library.ts";
 import { checked } from "./native_error.ts";
 
@@ -80,6 +81,11 @@ export class NativeTokenizer {
       return this.into(this.newRoom(bytes.length), bytes, lookFor, threads);
     this.room ??= this.newRoom(KEPT_BYTES);
     return this.into(this.room, bytes, lookFor, 1);
+  }
+
+  /** For lines of JSON, many in one call. Added tokens that are not special are found in them. */
+  jsonLines(options: JsonLinesOptions): JsonLines {
+    return new JsonLines(this.handle, this.wide, options);
   }
 
   /** Pairs of tokens, in order: the merges that can happen. */

@@ -4,6 +4,7 @@ const failure = @import("../failure.zig");
 const handles = @import("../handles.zig");
 const encode_file = @import("encode.zig");
 const parallel = @import("parallel.zig");
+const lines_file = @import("lines.zig");
 const Look = @import("added.zig").Look;
 const Model = @import("model.zig").Model;
 
@@ -103,6 +104,59 @@ fn encode_as(
     };
     try encoding.text(text, look);
     return @intCast(encoding.count);
+}
+
+/// What one call of `lines` works with.
+pub const LinesCall = struct {
+    block: []const u8,
+    /// A `lines.Header`, then the name of the field.
+    options: []const u8,
+    width: i64,
+    out: []u8,
+    room: []u8,
+    notes: []u8,
+};
+
+/// Lines of JSON to tokens, see lines.zig; returns how many bytes of the block are done. The first word of the notes is how many lines there are.
+pub fn lines(tokenizer: *Tokenizer, call: LinesCall) Error!i64 {
+    const Header = lines_file.Header;
+    const aligned = std.mem.isAligned(@intFromPtr(call.notes.ptr), 4) and
+        std.mem.isAligned(@intFromPtr(call.out.ptr), 4);
+    if (!aligned or call.options.len < @sizeOf(Header) or call.notes.len < 4 or call.block.len > std.math.maxInt(u32))
+        return failure.raise(error.InvalidArgument, "lines: {d} bytes, notes of {d}, options of {d}", .{
+            call.block.len, call.notes.len, call.options.len,
+        });
+    return switch (call.width) {
+        2 => lines_as(u16, tokenizer, call),
+        4 => lines_as(u32, tokenizer, call),
+        else => failure.raise(error.InvalidArgument, "tokens of {d} bytes", .{call.width}),
+    };
+}
+
+fn lines_as(comptime Token: type, tokenizer: *Tokenizer, call: LinesCall) Error!i64 {
+    const Header = lines_file.Header;
+    const Note = lines_file.Note;
+    const header = std.mem.bytesToValue(Header, call.options[0..@sizeOf(Header)]);
+    const largest: i64 = @max(tokenizer.model.largest, header.before, header.after);
+    if (largest > std.math.maxInt(Token))
+        return failure.raise(error.InvalidArgument, "token {d} in {d} bits", .{ largest, @bitSizeOf(Token) });
+    const context = tokenizer.contexts.take(allocator) catch
+        return failure.raise(error.OutOfMemory, "no memory to encode", .{});
+    defer tokenizer.contexts.put(allocator, context);
+    const out: [*]Token = @ptrCast(@alignCast(call.out.ptr));
+    const notes: [*]Note = @ptrCast(@alignCast(call.notes.ptr + 4));
+    var work: lines_file.Lines(Token) = .{
+        .allocator = allocator,
+        .tokenizer = tokenizer,
+        .context = context,
+        .header = header,
+        .field = call.options[@sizeOf(Header)..],
+        .out = out[0 .. call.out.len / @sizeOf(Token)],
+        .room = call.room,
+    };
+    const done = try work.run(call.block, notes[0 .. (call.notes.len - 4) / @sizeOf(Note)]);
+    std.mem.writeInt(u32, call.notes[0..4], @intCast(done.lines), .little);
+    return @intCast(done.bytes);
 }
 
 /// The two tokens of each merge that can happen, in order; returns how many there are and writes as many as fit.

@@ -1,7 +1,7 @@
 /** @file Records of line formats: one JSON object a line, or one text a line. */
 import type { Block, LineBlocks } from "./line_blocks.ts";
 import { BOM_BYTES, longText, startsWithBom } from "./read_text.ts";
-import type { Batch, Item, ReadOptions, SourceFile } from "./source_file.ts";
+import type { Batch, Item, RawLines, ReadOptions, SourceFile } from "./source_file.ts";
 
 const NEWLINE = 10;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -52,6 +52,16 @@ function eachLine(text: string, use: (line: string) => Item | null, items: Item[
   }
 }
 
+function jsonItem(line: Uint8Array): Item | null {
+  let text: string;
+  try {
+    text = strict.decode(line);
+  } catch {
+    return { bad: "expected UTF-8 on the line" };
+  }
+  return parsed(text);
+}
+
 /** Decoding a whole block at once is several times faster than line by line. */
 function jsonItems(bytes: Uint8Array): Item[] {
   const items: Item[] = [];
@@ -61,12 +71,8 @@ function jsonItems(bytes: Uint8Array): Item[] {
   } catch {
     for (const start of lineStarts(bytes)) {
       const at = bytes.indexOf(NEWLINE, start);
-      try {
-        const line = strict.decode(bytes.subarray(start, at === -1 ? bytes.length : at));
-        items.push(parsed(line) ?? { bad: "expected a JSON object on the line" });
-      } catch {
-        items.push({ bad: "expected UTF-8 on the line" });
-      }
+      const item = jsonItem(bytes.subarray(start, at === -1 ? bytes.length : at));
+      if (item !== null) items.push(item);
     }
     return items;
   }
@@ -92,11 +98,17 @@ function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
   }
   const skip = offset === 0 && startsWithBom(block.bytes) ? BOM_BYTES : 0;
   const bytes = block.bytes.subarray(skip);
-  const items = file.content === "jsonl" ? jsonItems(bytes) : textItems(bytes, options.textField);
+  const isJson = file.content === "jsonl";
+  let items: Item[] | undefined;
+  const raw: RawLines = { bytes, item: jsonItem, position: (start) => offset + skip + start };
   // Only bad lines are asked for.
   let starts: number[] | undefined;
   return {
-    items,
+    get items() {
+      items ??= isJson ? jsonItems(bytes) : textItems(bytes, options.textField);
+      return items;
+    },
+    ...(isJson ? { raw } : {}),
     next: offset + block.bytes.length,
     bytes: block.bytes.length,
     position(index) {

@@ -19,6 +19,15 @@ export interface ReadOptions {
   readonly columns: readonly string[] | null;
 }
 
+/** A block of a .jsonl as it is: whole lines, for readers that need no records. */
+export interface RawLines {
+  readonly bytes: Uint8Array;
+  /** Null: a blank line. */
+  item(line: Uint8Array): Item | null;
+  /** Position of a line, from where it starts in `bytes`. */
+  position(start: number): number;
+}
+
 /** A record, or why there is none. */
 export type Item =
   | {
@@ -31,6 +40,8 @@ export type Item =
 
 export interface Batch {
   readonly items: readonly Item[];
+  /** Where the batch is lines of JSON; then `items` are made when they are asked for. */
+  readonly raw?: RawLines;
   /** Where reading goes on after this batch. */
   readonly next: number;
   /** Bytes of the input that it took, decompressed. */

@@ -4,13 +4,15 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonLines } from "../../runtime/index.ts";
 import { writeAtomically } from "../../util/atomic_file.ts";
-import { DataError, UserError } from "../../util/errors.ts";
+import { DataError, type ErrorPlace, UserError } from "../../util/errors.ts";
 import type { SplitName } from "../shards/format.ts";
 import { PieceReader } from "../sources/read_piece.ts";
-import type { Batch, Item, Piece } from "../sources/source_file.ts";
+import type { Batch, Item, Piece, RawLines } from "../sources/source_file.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { BadRecord, type Formatter } from "./formatter.ts";
+import { jsonLinesOf } from "./json_lines_of.ts";
 import { makeFormatter } from "./make_formatter.ts";
 import type { TokenizeSetup } from "./setup.ts";
 import { Splitter } from "./split.ts";
@@ -54,6 +56,8 @@ interface PartProgress {
   readonly bad: readonly BadNote[];
 }
 
+type PlaceOf = (position: number) => Promise<ErrorPlace>;
+
 const DONE = "done.json";
 const PROGRESS = "progress.json";
 
@@ -74,14 +78,17 @@ export class PartRunner {
   private readonly tokenizer: Tokenizer;
   private readonly reader: PieceReader;
   private readonly splitter: Splitter;
+  private readonly jsonLines: JsonLines | null;
 
-  constructor(setup: TokenizeSetup, tokenizer: Tokenizer) {
+  /** `natively`: JSON is read natively where that gives the same bytes. */
+  constructor(setup: TokenizeSetup, tokenizer: Tokenizer, natively = true) {
     this.setup = setup;
     this.tokenizer = tokenizer;
     this.formatter = makeFormatter(setup, tokenizer);
     const { columns } = this.formatter;
     this.reader = new PieceReader(setup.files, { ...setup.read, columns });
     this.splitter = new Splitter(setup.seed, setup.validationFraction);
+    this.jsonLines = natively ? jsonLinesOf(tokenizer, this.formatter, this.splitter) : null;
   }
 
   close(): Promise<void> {
@@ -97,7 +104,8 @@ export class PartRunner {
     const finished = finishedPart(folder);
     if (finished !== null) return finished;
     mkdirSync(folder, { recursive: true });
-    const part = new Part(this.setup, this.formatter, this.splitter, this.tokenizer, folder);
+    const { setup, formatter, splitter, tokenizer, jsonLines } = this;
+    const part = new Part({ setup, formatter, splitter, tokenizer, jsonLines, folder });
     try {
       while (part.piece < pieces.length) {
         const piece = pieces[part.piece];
@@ -137,6 +145,16 @@ export class PartRunner {
   }
 }
 
+interface PartWork {
+  readonly setup: TokenizeSetup;
+  readonly formatter: Formatter;
+  readonly splitter: Splitter;
+  readonly tokenizer: Tokenizer;
+  /** Null: every line becomes a record. */
+  readonly jsonLines: JsonLines | null;
+  readonly folder: string;
+}
+
 class Part {
   piece: number;
   at: number | null;
@@ -147,19 +165,16 @@ class Part {
   private readonly setup: TokenizeSetup;
   private readonly formatter: Formatter;
   private readonly splitter: Splitter;
+  private readonly jsonLines: JsonLines | null;
   private readonly folder: string;
   private readonly writers: Readonly<Record<SplitName, SplitWriter>>;
   private open: SplitName | null;
   private due = performance.now() + CHECKPOINT_MS;
   private seen: { tokens: number; documents: number };
 
-  constructor(
-    setup: TokenizeSetup,
-    formatter: Formatter,
-    splitter: Splitter,
-    tokenizer: Tokenizer,
-    folder: string,
-  ) {
+  constructor(work: PartWork) {
+    const { setup, formatter, splitter, tokenizer, folder } = work;
+    this.jsonLines = work.jsonLines;
     this.setup = setup;
     this.formatter = formatter;
     this.splitter = splitter;
@@ -201,24 +216,42 @@ class Part {
   }
 
   /** Writes what the batch holds, and now and then makes it durable. */
-  async take(
-    batch: Batch,
-    placeOf: (position: number) => Promise<{ path?: string; line?: number }>,
-  ): Promise<void> {
-    for (const [index, item] of batch.items.entries()) {
-      const why = this.takeItem(item);
-      if (why === null) continue;
-      const position = batch.position(index);
-      if (this.setup.onBadLine === "fail")
-        throw new DataError(why, {
-          hint: "source.on_bad_line=skip leaves such records out and counts them",
-          place: await placeOf(position),
-        });
-      this.count("skipped");
-      if (this.bad.length < NOTED_BAD) this.bad.push({ piece: this.piece, position, why });
-    }
+  async take(batch: Batch, placeOf: PlaceOf): Promise<void> {
+    const { raw } = batch;
+    if (raw !== undefined && this.jsonLines !== null) await this.takeLines(raw, placeOf);
+    else
+      for (const [index, item] of batch.items.entries())
+        await this.takeOrNote(item, () => batch.position(index), placeOf);
     this.at = batch.next;
     if (performance.now() >= this.due) this.checkpoint();
+  }
+
+  /** Lines that the native reader leaves go the way of all records. */
+  private async takeLines(raw: RawLines, placeOf: PlaceOf): Promise<void> {
+    this.open = null;
+    await this.jsonLines?.encode(raw.bytes, {
+      documents: (side, ids, lengths, textBytes) => {
+        this.writers[side].addMany(ids, lengths, textBytes);
+        this.count("records", lengths.length);
+      },
+      line: (from, to) => {
+        const item = raw.item(raw.bytes.subarray(from, to));
+        if (item !== null) return this.takeOrNote(item, () => raw.position(from), placeOf);
+      },
+    });
+  }
+
+  private async takeOrNote(item: Item, positionOf: () => number, placeOf: PlaceOf): Promise<void> {
+    const why = this.takeItem(item);
+    if (why === null) return;
+    const position = positionOf();
+    if (this.setup.onBadLine === "fail")
+      throw new DataError(why, {
+        hint: "source.on_bad_line=skip leaves such records out and counts them",
+        place: await placeOf(position),
+      });
+    this.count("skipped");
+    if (this.bad.length < NOTED_BAD) this.bad.push({ piece: this.piece, position, why });
   }
 
   /** Why the item is bad; null: it is written. */

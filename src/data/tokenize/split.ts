@@ -4,8 +4,9 @@ import type { SplitName } from "../shards/format.ts";
 const RANGE = 2 ** 64;
 
 export class Splitter {
-  private readonly seed: bigint;
-  private readonly below: bigint;
+  readonly seed: bigint;
+  /** Of 2 ** 64; documents whose hash is less are held out. */
+  readonly below: bigint;
 
   constructor(seed: number, validationFraction: number) {
     this.seed = BigInt(seed);

@@ -2,6 +2,7 @@
 import { closeSync, fdatasyncSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { writeAll } from "../../util/atomic_file.ts";
+import { assert } from "../../util/errors.ts";
 import type { SplitName, TokensIndex } from "../shards/format.ts";
 import type { Tokens } from "../tokenizer.ts";
 import type { Example } from "./formatter.ts";
@@ -122,6 +123,19 @@ export class SplitWriter {
     else for (const each of mask) this.trained += each;
     this.mask?.append(mask ?? new Uint8Array(ids.length).fill(1));
     this.count += ids.length;
+    this.textBytes += textBytes;
+  }
+
+  /** Documents that are trained on as a whole, one after another; the file has no mask. */
+  addMany(ids: Tokens, lengths: readonly number[], textBytes: number): void {
+    assert(this.mask === null, "documents without masks in a file with masks");
+    for (const length of lengths) {
+      this.noteStart();
+      this.count += length;
+    }
+    this.tokens.append(ids);
+    this.documents += lengths.length;
+    this.trained += ids.length;
     this.textBytes += textBytes;
   }
 

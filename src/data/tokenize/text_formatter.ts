@@ -58,10 +58,10 @@ export class TextFormatter implements Formatter {
   readonly masked = false;
   readonly template = null;
   readonly columns: readonly string[];
+  readonly field: string;
+  readonly before: number | undefined;
+  readonly after: number | undefined;
   private readonly tokenizer: Tokenizer;
-  private readonly field: string;
-  private readonly before: number | undefined;
-  private readonly after: number | undefined;
 
   constructor(tokenizer: Tokenizer, spec: TextSpec) {
     const { bos, eos } = tokenizer.special;
