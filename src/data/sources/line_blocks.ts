@@ -6,7 +6,8 @@ import { byteStream } from "./byte_stream.ts";
 import type { SourceFile } from "./source_file.ts";
 
 const NEWLINE = 10;
-const BLOCK_BYTES = 2 ** 20;
+/** Least bytes of a block that is not the last; parts of a stream are larger, and then no block is copied. */
+const BLOCK_BYTES = 2 ** 19;
 
 export type Block =
   | { readonly kind: "lines"; readonly offset: number; readonly bytes: Uint8Array }
@@ -23,6 +24,8 @@ export class LineBlocks {
   private readonly stream: AsyncGenerator<Uint8Array>;
   private readonly maxLine: number;
   private ready: Uint8Array = new Uint8Array(0);
+  /** Read, and given by the next `read`. */
+  private rest: Uint8Array | null = null;
   private ended = false;
 
   /** `offset` is where a line begins. */
@@ -60,11 +63,16 @@ export class LineBlocks {
     while (last === -1 || held < Math.min(BLOCK_BYTES, this.maxLine)) {
       const part = await this.read();
       if (part === null) break;
-      const at = part.lastIndexOf(NEWLINE);
+      // The line that stands in both is copied, and the rest of a large part is a block of its own.
+      const first = last === -1 && part.length >= BLOCK_BYTES ? part.indexOf(NEWLINE) : -1;
+      const taken = held > 0 && first !== -1 ? part.subarray(0, first + 1) : part;
+      if (taken.length < part.length) this.rest = part.subarray(first + 1);
+      const at = taken.lastIndexOf(NEWLINE);
       if (at !== -1) last = held + at;
-      parts.push(part);
-      held += part.length;
+      parts.push(taken);
+      held += taken.length;
       if (last === -1 && held > this.maxLine) return this.skipLine(held);
+      if (this.rest !== null) break;
     }
     this.ready = joined(parts);
     if (held === 0) return null;
@@ -142,6 +150,9 @@ export class LineBlocks {
   }
 
   private async read(): Promise<Uint8Array | null> {
+    const { rest } = this;
+    this.rest = null;
+    if (rest !== null) return rest;
     if (this.ended) return null;
     const { value, done } = await this.stream.next();
     this.ended = done === true;

@@ -169,6 +169,8 @@ class Part {
   private readonly folder: string;
   private readonly writers: Readonly<Record<SplitName, SplitWriter>>;
   private open: SplitName | null;
+  /** Since the last checkpoint. */
+  private hadRecords = false;
   private due = performance.now() + CHECKPOINT_MS;
   private seen: { tokens: number; documents: number };
 
@@ -242,6 +244,7 @@ class Part {
   }
 
   private async takeOrNote(item: Item, positionOf: () => number, placeOf: PlaceOf): Promise<void> {
+    this.hadRecords = true;
     const why = this.takeItem(item);
     if (why === null) return;
     const position = positionOf();
@@ -295,7 +298,8 @@ class Part {
   checkpoint(): void {
     const begun = performance.now();
     // Text that has passed lies in memory that the collector does not count, and would wait for it long.
-    Bun.gc(true);
+    if (this.hadRecords) Bun.gc(true);
+    this.hadRecords = false;
     for (const writer of Object.values(this.writers)) writer.flush();
     const { piece, at, open, splits, counts, bad } = this;
     const progress: PartProgress = { piece, at, open, splits, counts, bad };
