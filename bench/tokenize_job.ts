@@ -21,7 +21,7 @@ const { values } = parseArgs({
   },
 });
 const DOCUMENT_CHARS = 3000;
-const ROUNDS = 3;
+const ROUNDS = 7;
 
 /** Documents of the speeches, each different from the others. */
 function documents(megabytes: number): string[] {
@@ -40,15 +40,18 @@ const cpuSeconds = (): number => {
   return (user + system) / 1e6;
 };
 
-/** The best of some rounds: other programs of the machine only make it slower. */
-async function fastest(bytes: number, body: () => void | Promise<void>): Promise<number> {
-  let best = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const begun = cpuSeconds();
-    await body();
-    best = Math.max(best, bytes / 1e6 / (cpuSeconds() - begun));
-  }
-  return best;
+type Case = readonly [name: string, body: () => void | Promise<void>];
+
+/** MB a second of each case: medians of rounds in which they take turns, for other programs of the machine slow all of them. */
+async function rates(bytes: number, cases: readonly Case[]): Promise<number[]> {
+  const taken = cases.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [index, [, body]] of cases.entries()) {
+      const begun = cpuSeconds();
+      await body();
+      taken[index]?.push(bytes / 1e6 / (cpuSeconds() - begun));
+    }
+  return taken.map((each) => each.sort((a, b) => a - b)[ROUNDS >> 1] ?? 0);
 }
 
 const folder = mkdtempSync(join(tmpdir(), "theseus-bench-"));
@@ -64,11 +67,10 @@ try {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
 
   const tokenizer = await openTokenizer(values.tokenizer);
-  const bare = await fastest(bytes, () => {
+  const bare = (): void => {
     for (const text of docs) tokenizer.encode(text);
-  });
-  const rows = [["encoder alone", bare.toFixed(1), "100 %"]];
-  for (const name of Object.keys(files)) {
+  };
+  const job = async (name: string, natively: boolean): Promise<void> => {
     const setup: TokenizeSetup = {
       kind: "stream",
       files: [sourceFile(join(folder, name), name)],
@@ -80,16 +82,23 @@ try {
       validationFraction: 0.005,
       onBadLine: "fail",
     };
-    const rate = await fastest(bytes, async () => {
-      const runner = new PartRunner(setup, tokenizer);
-      const out = join(folder, crypto.randomUUID());
-      mkdirSync(out);
-      const hooks = { progress() {}, stopped: () => false };
-      await runner.run(out, [{ kind: "whole", file: 0 }], hooks);
-      await runner.close();
-    });
-    rows.push([`job on ${name}`, rate.toFixed(1), `${((100 * rate) / bare).toFixed(0)} %`]);
-  }
+    const runner = new PartRunner(setup, tokenizer, natively);
+    const out = join(folder, crypto.randomUUID());
+    mkdirSync(out);
+    const hooks = { progress() {}, stopped: () => false };
+    await runner.run(out, [{ kind: "whole", file: 0 }], hooks);
+    await runner.close();
+  };
+  const cases: readonly Case[] = [
+    ["encoder alone", bare],
+    ...Object.keys(files).map((name): Case => [`job on ${name}`, () => job(name, true)]),
+    ["a.jsonl, as records", () => job("a.jsonl", false)],
+  ];
+  const measured = await rates(bytes, cases);
+  const rows = cases.map(([name], index) => {
+    const rate = measured[index] ?? 0;
+    return [name, rate.toFixed(1), `${((100 * rate) / (measured[0] ?? 1)).toFixed(0)} %`];
+  });
   console.log(`${(bytes / 1e6).toFixed(0)} MB in ${docs.length} documents, ${values.tokenizer}`);
   for (const [what = "", rate = "", share = ""] of rows)
     console.log(`  ${what.padEnd(20)} ${rate.padStart(8)} MB/s of one core ${share.padStart(6)}`);
@@ -99,18 +108,18 @@ try {
   const source = `{ files: [${join(folder, "a.jsonl.zst")}] }`;
   writeFileSync(config, `job: data/tokenize\nsource: ${source}\ntokens: ${settings}\n`);
   const main = join(import.meta.dir, "../src/main.ts");
-  const job = Bun.spawn([process.execPath, main, "run", "bench", config, join(folder, "out")], {
+  const child = Bun.spawn([process.execPath, main, "run", "bench", config, join(folder, "out")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   // What the system counts for a child begins with the size of its parent; this begins with its own program.
   let peak = 0;
   const watch = setInterval(() => {
-    const status = readFileSync(`/proc/${job.pid}/status`, "utf8");
+    const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
     peak = Math.max(peak, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
   }, 20);
-  if ((await job.exited) !== 0) throw new Error("the job failed");
+  if ((await child.exited) !== 0) throw new Error("the job failed");
   clearInterval(watch);
-  const usage = job.resourceUsage();
+  const usage = child.resourceUsage();
   const cpu = Number(usage?.cpuTime.total ?? 0) / 1e6;
   console.log(
     `whole job, ${values.workers} workers: peak ${peak.toFixed(0)} MiB, ${cpu.toFixed(1)} s of CPU time`,

@@ -46,6 +46,8 @@ pub fn Lines(comptime Token: type) type {
         out: []Token,
         /// Text without its escapes.
         room: []u8,
+        /// Here and not where it is used: a safe build fills what is undefined, for every document.
+        identity: [3 * identity_length + 20]u8 = undefined,
 
         /// Ends before the first line for which there is no place in `out` or `notes`. A line that has no place in them at all is not read.
         pub fn run(self: *Self, block: []const u8, notes: []Note) Error!Done {
@@ -97,11 +99,10 @@ pub fn Lines(comptime Token: type) type {
         }
 
         /// Null where the beginning that is hashed would end inside of a surrogate pair.
-        fn side_of(self: *const Self, text: json_line.Text) ?Side {
+        fn side_of(self: *Self, text: json_line.Text) ?Side {
             const header = self.header;
             if (header.below == 0) return .train;
-            var identity: [3 * identity_length + 20]u8 = undefined;
-            const hashed = identity_of(text, &identity) orelse return null;
+            const hashed = identity_of(text, &self.identity) orelse return null;
             const hash = std.hash.XxHash3.hash(header.seed, hashed);
             return if (hash < header.below) .validation else .train;
         }
