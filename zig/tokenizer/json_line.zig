@@ -261,20 +261,42 @@ test "the field, wherever it stands" {
     try expect_text("{\"text\":\"a\"}", "a");
     try expect_text(" { \"id\" : -1.5e+3 , \"text\" : \"\" }\r", "");
     try expect_text("{\"m\":{\"text\":[1,{},[],true,false,null]},\"text\":\"b\"}", "b");
-    try expect_text("{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"}", "\"\\/\x08\x0c\n\r\té😀");
-    try expect_text("{\"text\":\"a text that is longer than one vector, é, and goes on\"}", "a text that is longer than one vector, é, and goes on");
+    try expect_text(
+        "{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"}",
+        "\"\\/\x08\x0c\n\r\té😀",
+    );
+    const long = "a text that is longer than one vector, é, and goes on";
+    try expect_text("{\"text\":\"" ++ long ++ "\"}", long);
 }
 
 test "what needs JSON.parse" {
     for ([_][]const u8{
-        "",                                "{}",                             "[]",
-        "{\"text\":\"a\"",                 "{\"text\":\"a\"}x",              "{\"text\":\"a\",}",
-        "{\"text\":\"a\",\"text\":1}",     "{\"text\":1}",                   "{\"te\\u0078t\":\"a\"}",
-        "{\"text\":\"\\ud83d\"}",          "{\"text\":\"\\ude00\"}",         "{\"text\":\"\\x\"}",
-        "{\"text\":\"\t\"}",               "{\"text\":\"\xed\xa0\x80\"}",    "{\"text\":\"\xc0\x80\"}",
-        "{\"text\":\"a\",\"n\":01}",       "{\"text\":\"a\",\"n\":1.}",      "{\"text\":\"a\",\"n\":[1,]}",
-        "{\"text\":\"a\",\"n\":\"\xff\"}", "{\"text\":\"a\",\"n\":{\"a\"}}", "{\"text\":\"\\ud83d\\u0041\"}",
-        "{\"text\":\"a\",\"n\":-}",        "{\"text\":\"a\",\"n\":1e}",      "{\"text\":\"a\",\"n\":nul}",
-        "{\"text\":\"\\u12\"}",            "{\"text\":\"\\",                 "{\"text\":\"\xe2\x82",
+        "",
+        "{}",
+        "[]",
+        "{\"text\":\"a\"",
+        "{\"text\":\"a\"}x",
+        "{\"text\":\"a\",}",
+        "{\"text\":\"a\",\"text\":1}",
+        "{\"text\":1}",
+        "{\"te\\u0078t\":\"a\"}",
+        "{\"text\":\"\\ud83d\"}",
+        "{\"text\":\"\\ude00\"}",
+        "{\"text\":\"\\x\"}",
+        "{\"text\":\"\t\"}",
+        "{\"text\":\"\xed\xa0\x80\"}",
+        "{\"text\":\"\xc0\x80\"}",
+        "{\"text\":\"a\",\"n\":01}",
+        "{\"text\":\"a\",\"n\":1.}",
+        "{\"text\":\"a\",\"n\":[1,]}",
+        "{\"text\":\"a\",\"n\":\"\xff\"}",
+        "{\"text\":\"a\",\"n\":{\"a\"}}",
+        "{\"text\":\"\\ud83d\\u0041\"}",
+        "{\"text\":\"a\",\"n\":-}",
+        "{\"text\":\"a\",\"n\":1e}",
+        "{\"text\":\"a\",\"n\":nul}",
+        "{\"text\":\"\\u12\"}",
+        "{\"text\":\"\\",
+        "{\"text\":\"\xe2\x82",
     }) |line| try expect_text(line, null);
 }

@@ -127,7 +127,10 @@ fn identity_of(text: json_line.Text, room: []u8) ?[]const u8 {
 /// UTF-16 units of UTF-8.
 fn units_of(bytes: []const u8) usize {
     var units: usize = 0;
-    for (bytes) |byte| units += @as(usize, @intFromBool(byte & 0xc0 != 0x80)) + @intFromBool(byte >= 0xf0);
+    for (bytes) |byte| {
+        units += @intFromBool(byte & 0xc0 != 0x80);
+        units += @intFromBool(byte >= 0xf0);
+    }
     return units;
 }
 

@@ -122,9 +122,10 @@ pub fn lines(tokenizer: *Tokenizer, call: LinesCall) Error!i64 {
     const Header = lines_file.Header;
     const aligned = std.mem.isAligned(@intFromPtr(call.notes.ptr), 4) and
         std.mem.isAligned(@intFromPtr(call.out.ptr), 4);
-    if (!aligned or call.options.len < @sizeOf(Header) or call.notes.len < 4 or call.block.len > std.math.maxInt(u32))
-        return failure.raise(error.InvalidArgument, "lines: {d} bytes, notes of {d}, options of {d}", .{
-            call.block.len, call.notes.len, call.options.len,
+    const room = call.options.len >= @sizeOf(Header) and call.notes.len >= 4;
+    if (!aligned or !room or call.block.len > std.math.maxInt(u32))
+        return failure.raise(error.InvalidArgument, "lines of {d} bytes, notes of {d}", .{
+            call.block.len, call.notes.len,
         });
     return switch (call.width) {
         2 => lines_as(u16, tokenizer, call),
@@ -139,7 +140,9 @@ fn lines_as(comptime Token: type, tokenizer: *Tokenizer, call: LinesCall) Error!
     const header = std.mem.bytesToValue(Header, call.options[0..@sizeOf(Header)]);
     const largest: i64 = @max(tokenizer.model.largest, header.before, header.after);
     if (largest > std.math.maxInt(Token))
-        return failure.raise(error.InvalidArgument, "token {d} in {d} bits", .{ largest, @bitSizeOf(Token) });
+        return failure.raise(error.InvalidArgument, "token {d} in {d} bits", .{
+            largest, @bitSizeOf(Token),
+        });
     const context = tokenizer.contexts.take(allocator) catch
         return failure.raise(error.OutOfMemory, "no memory to encode", .{});
     defer tokenizer.contexts.put(allocator, context);
