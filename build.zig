@@ -35,6 +35,7 @@ pub fn build(b: *std.Build) void {
         if (built) root.addObject(level_object(b, level, kernel_mode));
     }
     root.addOptions("levels", options);
+    root.addImport("cuda_image", cuda_image(b));
 
     const library = b.addLibrary(.{
         .name = "theseus",
@@ -47,6 +48,89 @@ pub fn build(b: *std.Build) void {
 
     add_tests(b);
     add_benches(b);
+    add_virtual_gpu(b);
+}
+
+/// Kernels for Ampere and Hopper, and PTX that the driver compiles for what is newer.
+const gencode = [_][]const u8{
+    "-gencode=arch=compute_80,code=sm_80",
+    "-gencode=arch=compute_90a,code=sm_90a",
+    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
+};
+
+/// A module with the fat binary of cuda/*.cu, or with null where there is no nvcc.
+fn cuda_image(b: *std.Build) *std.Build.Module {
+    const wanted = b.option(bool, "cuda", "compile the CUDA kernels (default: when nvcc is found)");
+    const files = b.addWriteFiles();
+    const nvcc = if (wanted orelse true) find_nvcc(b) else null;
+    if (nvcc) |path| {
+        const run = b.addSystemCommand(&.{ path, "-fatbin", "-O3", "-std=c++17" });
+        run.addArgs(&gencode);
+        run.addArg("-o");
+        const fatbin = run.addOutputFileArg("theseus.fatbin");
+        run.addFileArg(b.path("cuda/theseus.cu"));
+        for (cuda_sources(b)) |source| run.addFileInput(b.path(source));
+        _ = files.addCopyFile(fatbin, "theseus.fatbin");
+    } else if (wanted == null) {
+        std.debug.print("build: no nvcc (PATH, CUDA_HOME, .tools/cuda): CUDA kernels are left out; " ++
+            "scripts/setup --cuda installs it\n", .{});
+    } else if (wanted.?) @panic("no nvcc was found: scripts/setup --cuda installs it");
+    const text = if (nvcc == null) "null" else "@embedFile(\"theseus.fatbin\")";
+    const source = b.fmt("//! Made by build.zig.\npub const bytes: ?[]const u8 = {s};\n", .{text});
+    return b.createModule(.{ .root_source_file = files.add("cuda_image.zig", source) });
+}
+
+fn find_nvcc(b: *std.Build) ?[]const u8 {
+    const home = b.graph.environ_map.get("CUDA_HOME") orelse "";
+    const places: []const []const u8 = if (home.len > 0)
+        &.{ b.pathJoin(&.{ home, "bin" }), b.pathFromRoot(".tools/cuda/nvidia/cu13/bin") }
+    else
+        &.{b.pathFromRoot(".tools/cuda/nvidia/cu13/bin")};
+    return b.findProgram(&.{"nvcc"}, places) catch null;
+}
+
+/// What the fat binary depends on: nvcc's own search of the headers is not seen by the build.
+fn cuda_sources(b: *std.Build) []const []const u8 {
+    var list: std.ArrayList([]const u8) = .empty;
+    const io = b.graph.io;
+    var folder = b.build_root.handle.openDir(io, "cuda", .{ .iterate = true }) catch return &.{};
+    defer folder.close(io);
+    var walk = folder.iterate();
+    while (walk.next(io) catch null) |entry| {
+        if (entry.kind != .file) continue;
+        list.append(b.allocator, b.fmt("cuda/{s}", .{entry.name})) catch return &.{};
+    }
+    return list.items;
+}
+
+/// The stand-ins of tests/virtual_gpu for the NVIDIA driver, in zig-out/virtual_gpu; never part of the library.
+fn add_virtual_gpu(b: *std.Build) void {
+    const step = b.step("virtual-gpu", "Build the virtual GPU of the tests");
+    const flags = [_][]const u8{
+        "-std=c++17",          "-fno-exceptions",   "-fno-rtti",             "-fno-stack-protector",
+        "-fvisibility=hidden", "-fno-sanitize=all", "-DTHESEUS_VIRTUAL_GPU",
+    };
+    for ([_][]const u8{ "driver.cpp", "old_driver.cpp" }) |file| {
+        const module = b.createModule(.{
+            .target = target(b, "x86_64_v3"),
+            .optimize = .ReleaseFast,
+            .link_libc = true,
+            .pic = true,
+        });
+        module.addIncludePath(b.path("tests/virtual_gpu"));
+        const source = b.path(b.fmt("tests/virtual_gpu/{s}", .{file}));
+        module.addCSourceFile(.{ .file = source, .flags = &flags });
+        const library = b.addLibrary(.{
+            .name = file[0 .. file.len - ".cpp".len],
+            .linkage = .dynamic,
+            .root_module = module,
+            .use_llvm = true,
+        });
+        const install = b.addInstallArtifact(library, .{
+            .dest_dir = .{ .override = .{ .custom = "virtual_gpu" } },
+        });
+        step.dependOn(&install.step);
+    }
 }
 
 const Mode = std.builtin.OptimizeMode;
@@ -105,6 +189,8 @@ fn add_tests(b: *std.Build) void {
     const none = b.addOptions();
     for (levels) |each| none.addOption(bool, each.name, false);
     module.addOptions("levels", none);
+    const no_image = b.addWriteFiles().add("cuda_image.zig", "pub const bytes: ?[]const u8 = null;\n");
+    module.addImport("cuda_image", b.createModule(.{ .root_source_file = no_image }));
     const tests = b.addTest(.{
         .name = "theseus-tests",
         .root_module = module,

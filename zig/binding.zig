@@ -19,8 +19,9 @@ pub const Loaded = struct {
 pub fn load(device_handle: i64, bytes: []const u8) Error!i64 {
     const allocator = std.heap.c_allocator;
     const device = try handles.get(Device, .device, device_handle);
-    const program = try Program.load(bytes, &device.lookup);
+    const program = try Program.load(bytes, &device.lookup, device.gpu == null);
     errdefer program.free();
+    if (device.gpu) |gpu| program.executable = try .load(gpu, program);
     try device.reserve_scratch(program.scratch_bytes);
     const loaded = allocator.create(Loaded) catch return no_memory();
     errdefer allocator.destroy(loaded);
@@ -49,6 +50,8 @@ pub fn bind(handle: i64, index: i64, slot: i64, buffer_handle: i64) Error!void {
     const declared = program.buffers[i];
     if (buffer.device != loaded.device)
         return failure.raise(error.InvalidArgument, "the buffer belongs to another device", .{});
+    if (buffer.gpu != loaded.device.gpu)
+        return failure.raise(error.InvalidArgument, "the buffer is memory of the host", .{});
     if (buffer.block.bytes < declared.bytes) return failure.raise(
         error.BufferTooSmall,
         "program {s} needs {d} bytes for {s}, the buffer has {d}",
@@ -78,7 +81,15 @@ pub fn run(handle: i64, slot: i64) Error!i64 {
     const s: u1 = @intCast(slot);
     try check_bindings(loaded, s);
     // `bind` has seen to it that nothing is in flight when this is needed.
-    if (loaded.program.stale[s]) loaded.program.resolve(s, loaded.addresses);
+    if (loaded.program.stale[s]) {
+        loaded.program.resolve(s, loaded.addresses);
+        if (loaded.program.executable) |executable| {
+            // Until the device has the addresses they count as old.
+            loaded.program.stale[s] = true;
+            try executable.resolve(loaded.program, s);
+            loaded.program.stale[s] = false;
+        }
+    }
     return @intCast(try loaded.device.submit(loaded.program, s));
 }
 

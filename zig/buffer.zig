@@ -7,23 +7,31 @@ const handles = @import("handles.zig");
 const memory = @import("memory.zig");
 const wire = @import("wire.zig");
 const Device = @import("runtime.zig").Device;
+const Gpu = @import("cuda/device.zig").Gpu;
 
 const Error = failure.Error;
 
 pub const Buffer = struct {
     device: *Device,
+    /// Set: `block.data` is an address of this GPU's memory, which the host cannot touch.
+    gpu: ?*Gpu,
     block: memory.Block,
 
-    pub fn alloc(device: *Device, bytes: i64) Error!i64 {
+    /// `on_host`: memory of the host, also where the device is a GPU; programs cannot use it then.
+    pub fn alloc(device: *Device, bytes: i64, on_host: bool) Error!i64 {
         if (bytes < 0 or bytes > wire.buffer_bytes_max)
             return failure.raise(error.InvalidArgument, "a buffer of {d} bytes", .{bytes});
         const size: u64 = @intCast(bytes);
-        try device.check_memory(size);
+        const gpu = if (on_host) null else device.gpu;
+        if (device.gpu == null) try device.check_memory(size);
         const buffer = std.heap.c_allocator.create(Buffer) catch return no_memory(size);
         errdefer std.heap.c_allocator.destroy(buffer);
-        const block = memory.allocate(size, device.guarded) orelse return no_memory(size);
-        errdefer memory.release(block);
-        buffer.* = .{ .device = device, .block = block };
+        const block = if (gpu) |g|
+            memory.Block{ .data = @ptrFromInt(try g.alloc(size)), .bytes = size }
+        else
+            memory.allocate(size, device.guarded) orelse return no_memory(size);
+        errdefer give_back(gpu, block);
+        buffer.* = .{ .device = device, .gpu = gpu, .block = block };
         const handle = try handles.add(.buffer, buffer);
         device.buffer_bytes += size;
         device.buffer_count += 1;
@@ -36,7 +44,7 @@ pub const Buffer = struct {
         try handles.remove(.buffer, handle);
         buffer.device.buffer_bytes -= buffer.block.bytes;
         buffer.device.buffer_count -= 1;
-        memory.release(buffer.block);
+        give_back(buffer.gpu, buffer.block);
         std.heap.c_allocator.destroy(buffer);
         if (!intact) return failure.raise(error.KernelFailed, "something wrote beyond the end of a buffer", .{});
     }
@@ -55,7 +63,10 @@ pub const Buffer = struct {
 
     /// Bytes `offset .. offset + bytes` of an idle buffer.
     fn range(handle: i64, offset: i64, bytes: i64) Error![]u8 {
-        const buffer = try idle(handle);
+        return part(try idle(handle), offset, bytes);
+    }
+
+    fn part(buffer: *const Buffer, offset: i64, bytes: i64) Error![]u8 {
         const size: i64 = @intCast(buffer.block.bytes);
         if (offset < 0 or bytes < 0 or offset > size or bytes > size - offset) return failure.raise(
             error.InvalidArgument,
@@ -66,35 +77,109 @@ pub const Buffer = struct {
     }
 };
 
-pub fn write(handle: i64, offset: i64, source: ?[*]const u8, bytes: i64) Error!void {
-    const into = try Buffer.range(handle, offset, bytes);
-    if (into.len > 0) @memcpy(into, (source orelse return null_pointer())[0..into.len]);
+fn give_back(gpu: ?*Gpu, block: memory.Block) void {
+    if (gpu) |g| g.free(@intFromPtr(block.data)) else memory.release(block);
 }
 
-pub fn read(handle: i64, offset: i64, target: ?[*]u8, bytes: i64) Error!void {
-    const from = try Buffer.range(handle, offset, bytes);
-    if (from.len > 0) @memcpy((target orelse return null_pointer())[0..from.len], from);
+fn gpu_of(handle: i64) ?*Gpu {
+    return (Buffer.get(handle) catch return null).gpu;
+}
+
+pub fn write(handle: i64, offset: i64, source: ?[*]const u8, bytes: i64) Error!void {
+    const into = try Buffer.range(handle, offset, bytes);
+    if (into.len == 0) return;
+    const from = (source orelse return null_pointer())[0..into.len];
+    if (gpu_of(handle)) |gpu| return gpu.write(@intFromPtr(into.ptr), from);
+    @memcpy(into, from);
+}
+
+/// `running`: also while runs use the buffer, which the caller knows to only read it.
+pub fn read(handle: i64, offset: i64, target: ?[*]u8, bytes: i64, running: bool) Error!void {
+    const from = if (running)
+        try Buffer.part(try Buffer.get(handle), offset, bytes)
+    else
+        try Buffer.range(handle, offset, bytes);
+    if (from.len == 0) return;
+    const into = (target orelse return null_pointer())[0..from.len];
+    if (gpu_of(handle)) |gpu| return gpu.read(into, @intFromPtr(from.ptr));
+    @memcpy(into, from);
 }
 
 pub fn fill(handle: i64, offset: i64, bytes: i64, value: u8) Error!void {
-    @memset(try Buffer.range(handle, offset, bytes), value);
+    const into = try Buffer.range(handle, offset, bytes);
+    if (gpu_of(handle)) |gpu| return gpu.fill(@intFromPtr(into.ptr), into.len, value);
+    @memset(into, value);
 }
 
 pub fn copy(to: i64, to_offset: i64, from: i64, from_offset: i64, bytes: i64) Error!void {
     const target = try Buffer.range(to, to_offset, bytes);
     const source = try Buffer.range(from, from_offset, bytes);
+    const gpu = gpu_of(to);
+    if (gpu != gpu_of(from))
+        return failure.raise(error.InvalidArgument, "the buffers belong to different devices", .{});
+    if (gpu) |g| return g.copy(@intFromPtr(target.ptr), @intFromPtr(source.ptr), target.len);
     @memmove(target, source);
+}
+
+pub fn map(handle: i64) Error!i64 {
+    const buffer = try Buffer.get(handle);
+    if (buffer.gpu != null)
+        return failure.raise(error.Unsupported, "memory of a GPU cannot be mapped: read it", .{});
+    return @intCast(@intFromPtr(buffer.block.data));
 }
 
 pub fn save(handle: i64, offset: i64, bytes: i64, path: []const u8, position: i64) Error!void {
     const from = try Buffer.range(handle, offset, bytes);
-    try file.write_at(&try file.Path.init(path), try check_position(position), from);
+    const to = try file.Path.init(path);
+    const start = try check_position(position);
+    const gpu = gpu_of(handle) orelse return file.write_at(&to, start, from);
+    var piece: Piece = try .init(from.len);
+    defer piece.deinit();
+    while (piece.next()) |part| {
+        try gpu.read(part.host, @intFromPtr(from.ptr) + part.at);
+        try file.write_at(&to, start + part.at, part.host);
+    }
 }
 
 pub fn load(handle: i64, offset: i64, bytes: i64, path: []const u8, position: i64) Error!void {
     const into = try Buffer.range(handle, offset, bytes);
-    try file.read_at(&try file.Path.init(path), try check_position(position), into);
+    const from = try file.Path.init(path);
+    const start = try check_position(position);
+    const gpu = gpu_of(handle) orelse return file.read_at(&from, start, into);
+    var piece: Piece = try .init(into.len);
+    defer piece.deinit();
+    while (piece.next()) |part| {
+        try file.read_at(&from, start + part.at, part.host);
+        try gpu.write(@intFromPtr(into.ptr) + part.at, part.host);
+    }
 }
+
+/// Host memory through which device memory goes to and from files, a piece at a time.
+const Piece = struct {
+    host: []u8,
+    total: u64,
+    at: u64 = 0,
+
+    const bytes_max = 16 << 20;
+
+    fn init(total: u64) Error!Piece {
+        const size = @min(total, bytes_max);
+        const host = std.heap.c_allocator.alloc(u8, size) catch return no_memory(size);
+        return .{ .host = host, .total = total };
+    }
+
+    fn deinit(piece: *const Piece) void {
+        std.heap.c_allocator.free(piece.host);
+    }
+
+    fn next(piece: *Piece) ?struct { at: u64, host: []u8 } {
+        if (piece.at == piece.total) return null;
+        const at = piece.at;
+        const n = @min(piece.host.len, piece.total - at);
+        piece.at += n;
+        return .{ .at = at, .host = piece.host[0..n] };
+    }
+};
 
 fn check_position(position: i64) Error!u64 {
     if (position < 0 or position > 1 << 60)

@@ -116,8 +116,14 @@ pub fn adopt(record: *const Record) Error {
     return switch (record.status) {
         .index_out_of_range => error.IndexOutOfRange,
         .kernel_failed => error.KernelFailed,
+        .out_of_memory => error.OutOfMemory,
         else => error.Poisoned,
     };
+}
+
+/// The last error of this thread, for another one to adopt.
+pub fn last_record() Record {
+    return last;
 }
 
 pub fn last_message() []const u8 {

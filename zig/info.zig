@@ -6,6 +6,8 @@ const failure = @import("failure.zig");
 const wire = @import("wire.zig");
 const cpuid = @import("cpu/cpuid.zig");
 const opening = @import("opening.zig");
+const Gpu = @import("cuda/device.zig").Gpu;
+const cuda_image = @import("cuda_image");
 const Device = @import("runtime.zig").Device;
 const Program = @import("program.zig").Program;
 
@@ -83,9 +85,21 @@ pub fn manifest(writer: *Writer) Writer.Error!void {
         if (opening.is_built(level)) try json.write(@tagName(level));
     }
     try json.endArray();
+    try field(&json, "cuda", cuda_image.bytes != null);
     try field(&json, "cpu_level", @tagName(cpuid.detect().level()));
     var brand: [48]u8 = undefined;
     try field(&json, "cpu", cpuid.brand(&brand));
+    try json.endObject();
+}
+
+fn gpu_info(json: *Json, gpu: *const Gpu) Writer.Error!void {
+    try json.beginObject();
+    try field(json, "ordinal", gpu.ordinal);
+    try field(json, "name", gpu.name_text());
+    try field(json, "capability", gpu.capability);
+    try field(json, "cuda_version", gpu.driver.version);
+    try field(json, "virtual", gpu.driver.is_virtual);
+    try field(json, "total_bytes", gpu.total_bytes);
     try json.endObject();
 }
 
@@ -94,7 +108,13 @@ pub fn device(writer: *Writer, of: *const Device) Writer.Error!void {
     try json.beginObject();
     var brand: [48]u8 = undefined;
     try field(&json, "cpu", cpuid.brand(&brand));
-    try field(&json, "level", @tagName(of.level));
+    try json.objectField("gpu");
+    if (of.gpu) |gpu| try gpu_info(&json, gpu) else try json.write(null);
+    var level: [16]u8 = undefined;
+    try field(&json, "level", if (of.gpu) |gpu|
+        std.fmt.bufPrint(&level, "sm_{d}", .{gpu.capability}) catch unreachable
+    else
+        @tagName(of.level));
     try field(&json, "threads", of.thread_count);
     try field(&json, "memory_bytes", of.memory_bytes);
     try field(&json, "buffer_bytes", of.buffer_bytes);

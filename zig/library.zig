@@ -75,6 +75,13 @@ export fn theseus_open(threads: i64, level: i64, guarded: i64) i64 {
     return value(opening.open(threads, level, guarded != 0));
 }
 
+/// Opens GPU `ordinal`; `path` of libcuda.so.1, empty for the system's. `stepwise` 1: waits after every kernel.
+export fn theseus_open_gpu(ordinal: i64, path: ?[*]const u8, path_bytes: i64, stepwise: i64) i64 {
+    enter();
+    defer leave();
+    return value(opening.open_gpu(ordinal, bytes_of(path, path_bytes), stepwise != 0));
+}
+
 export fn theseus_close(device: i64) i64 {
     enter();
     defer leave();
@@ -92,7 +99,15 @@ export fn theseus_buffer_alloc(device: i64, bytes: i64) i64 {
     enter();
     defer leave();
     const found = handles.get(Device, .device, device) catch |e| return minus(e);
-    return value(buffers.Buffer.alloc(found, bytes));
+    return value(buffers.Buffer.alloc(found, bytes, false));
+}
+
+/// Memory of the host, also where the device is a GPU: for copies, not for programs.
+export fn theseus_buffer_alloc_host(device: i64, bytes: i64) i64 {
+    enter();
+    defer leave();
+    const found = handles.get(Device, .device, device) catch |e| return minus(e);
+    return value(buffers.Buffer.alloc(found, bytes, true));
 }
 
 export fn theseus_buffer_free(buffer: i64) i64 {
@@ -105,8 +120,7 @@ export fn theseus_buffer_free(buffer: i64) i64 {
 export fn theseus_buffer_map(buffer: i64) i64 {
     enter();
     defer leave();
-    const found = buffers.Buffer.get(buffer) catch |e| return minus(e);
-    return @intCast(@intFromPtr(found.block.data));
+    return value(buffers.map(buffer));
 }
 
 export fn theseus_buffer_write(buffer: i64, offset: i64, source: ?[*]const u8, bytes: i64) i64 {
@@ -118,7 +132,14 @@ export fn theseus_buffer_write(buffer: i64, offset: i64, source: ?[*]const u8, b
 export fn theseus_buffer_read(buffer: i64, offset: i64, target: ?[*]u8, bytes: i64) i64 {
     enter();
     defer leave();
-    return done(buffers.read(buffer, offset, target, bytes));
+    return done(buffers.read(buffer, offset, target, bytes, false));
+}
+
+/// As `theseus_buffer_read`, but also while runs use the buffer: they must only read it.
+export fn theseus_buffer_peek(buffer: i64, offset: i64, target: ?[*]u8, bytes: i64) i64 {
+    enter();
+    defer leave();
+    return done(buffers.read(buffer, offset, target, bytes, true));
 }
 
 export fn theseus_buffer_fill(buffer: i64, offset: i64, bytes: i64, byte: i64) i64 {

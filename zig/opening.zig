@@ -8,6 +8,8 @@ const table = @import("cpu/table.zig");
 const topology = @import("cpu/topology.zig");
 const Buffer = @import("buffer.zig").Buffer;
 const Device = @import("runtime.zig").Device;
+const Gpu = @import("cuda/device.zig").Gpu;
+const cuda_driver = @import("cuda/driver.zig");
 const built = @import("levels");
 
 const Error = failure.Error;
@@ -42,6 +44,32 @@ pub fn open(threads: i64, level: i64, guarded: bool) Error!i64 {
         .threads = if (threads == 0) topology.default_threads() else @intCast(threads),
         .guarded = guarded,
     }, .init(table_of(chosen).?));
+    errdefer device.close();
+    return handles.add(.device, device);
+}
+
+/// GPU `ordinal` of those that the driver at `path` shows; an empty path is the system's driver.
+pub fn open_gpu(ordinal: i64, path: []const u8, stepwise: bool) Error!i64 {
+    // The kernels' checks of a program are those of the CPU.
+    const level = try choose_level(0);
+    if (ordinal < 0 or ordinal > 1 << 16)
+        return failure.raise(error.InvalidArgument, "GPU {d}", .{ordinal});
+    var buffer: [4096:0]u8 = undefined;
+    const name = if (path.len == 0) cuda_driver.default_path else path;
+    if (name.len >= buffer.len or std.mem.indexOfScalar(u8, name, 0) != null)
+        return failure.raise(error.InvalidArgument, "the path of the driver is not a path", .{});
+    @memcpy(buffer[0..name.len], name);
+    buffer[name.len] = 0;
+    const gpu: *Gpu = try .open(@intCast(ordinal), buffer[0..name.len :0], stepwise);
+    const device = Device.open(.{
+        .level = level,
+        .threads = 1,
+        .guarded = false,
+        .gpu = gpu,
+    }, .init(table_of(level).?)) catch |e| {
+        gpu.close();
+        return e;
+    };
     errdefer device.close();
     return handles.add(.device, device);
 }

@@ -7,6 +7,7 @@ const abi = @import("abi.zig");
 const wire = @import("wire.zig");
 const failure = @import("failure.zig");
 const kernel = @import("cpu/kernel.zig");
+const Executable = @import("cuda/executable.zig").Executable;
 const Lookup = @import("cpu/table.zig").Lookup;
 
 const Error = failure.Error;
@@ -37,6 +38,8 @@ pub const Program = struct {
     functions: []kernel.RunFn,
     scopes: [][]const u8,
     scratch_bytes: u64,
+    /// Kernels of a GPU have none.
+    uses_scratch: bool,
     /// Elements of the largest operand, a measure of how long the program may take.
     elements_max: u64 = 0,
     /// Handles of what is bound, per slot; 0 is nothing.
@@ -46,14 +49,18 @@ pub const Program = struct {
     profile_ns: []u64,
     profiling: bool = false,
     runs: u64 = 0,
+    /// The program on a GPU, when its device is one.
+    executable: ?*Executable = null,
     /// Ticket of the last run that was submitted.
     last_ticket: u64 = 0,
 
-    pub fn load(bytes: []const u8, lookup: *const Lookup) Error!*Program {
+    /// `uses_scratch` false: for a GPU, whose kernels need none.
+    pub fn load(bytes: []const u8, lookup: *const Lookup, uses_scratch: bool) Error!*Program {
         const layout = try wire.Layout.read(bytes);
         const program = allocate(&layout) catch |e|
             return if (e == error.InvalidProgram) error.InvalidProgram else out_of_memory();
         errdefer program.free();
+        program.uses_scratch = uses_scratch;
         try program.read_buffers(&layout);
         try program.read_slots(&layout);
         var next_operand: u32 = 0;
@@ -71,6 +78,7 @@ pub const Program = struct {
     }
 
     pub fn free(program: *Program) void {
+        if (program.executable) |executable| executable.free();
         // The program lies in its own arena, so the arena's state has to leave it first.
         const arena = program.arena;
         arena.deinit();
@@ -221,7 +229,7 @@ pub const Program = struct {
         if (entry.check(ins)) |reason|
             return bad("instruction {d} ({s}): {s}", .{ index, name, reason });
         const scratch = if (entry.scratch) |needed| needed(ins) else 0;
-        if (scratch > program.scratch_bytes)
+        if (program.uses_scratch and scratch > program.scratch_bytes)
             return bad(
                 "instruction {d} ({s}) needs {d} bytes of scratch, the program declares {d}",
                 .{ index, name, scratch, program.scratch_bytes },
@@ -320,6 +328,7 @@ fn allocate(layout: *const wire.Layout) !*Program {
         .functions = try a.alloc(kernel.RunFn, h.instruction_count),
         .scopes = try a.alloc([]const u8, h.instruction_count),
         .scratch_bytes = h.scratch_bytes,
+        .uses_scratch = true,
         .bindings = undefined,
         .profile_ns = try a.alloc(u64, h.instruction_count),
     };

@@ -13,6 +13,7 @@ const pool_file = @import("cpu/pool.zig");
 const topology = @import("cpu/topology.zig");
 const Lookup = @import("cpu/table.zig").Lookup;
 const Program = @import("program.zig").Program;
+const cuda = @import("cuda/device.zig");
 const Buffer = @import("buffer.zig").Buffer;
 
 const Error = failure.Error;
@@ -27,12 +28,16 @@ pub const Options = struct {
     threads: u32,
     /// Every buffer ends at an inaccessible page (tests).
     guarded: bool,
+    /// The device is this GPU; it becomes the device's.
+    gpu: ?*cuda.Gpu = null,
 };
 
 pub const Device = struct {
     level: cpuid.Level,
     lookup: Lookup,
     guarded: bool,
+    /// Set: memory and programs are on this GPU, and the only thread hands out its work.
+    gpu: ?*cuda.Gpu,
     pool: pool_file.Pool,
     states: [topology.threads_max]kernel.Thread,
     workers: [topology.threads_max]std.Thread,
@@ -66,12 +71,13 @@ pub const Device = struct {
             .level = options.level,
             .lookup = lookup,
             .guarded = options.guarded,
+            .gpu = options.gpu,
             .pool = undefined,
             .states = undefined,
             .workers = undefined,
             .thread_count = options.threads,
             .submitter = undefined,
-            .memory_bytes = memory.available(),
+            .memory_bytes = if (options.gpu) |gpu| gpu.free_bytes else memory.available(),
         };
         const count = options.threads;
         device.pool.start(device.states[0..count], device.workers[0 .. count - 1]) catch |e|
@@ -92,6 +98,7 @@ pub const Device = struct {
         device.submitter.join();
         device.pool.stop();
         if (device.scratch) |block| memory.release(block);
+        if (device.gpu) |gpu| gpu.close();
         std.heap.c_allocator.destroy(device);
     }
 
@@ -140,6 +147,7 @@ pub const Device = struct {
 
     /// Makes every thread's scratch at least this large. Waits until nothing runs.
     pub fn reserve_scratch(device: *Device, bytes: u64) Error!void {
+        if (device.gpu != null) return;
         const rounded = std.mem.alignForward(u64, bytes, memory.alignment);
         if (rounded <= device.scratch_bytes) return;
         try device.check_memory((rounded - device.scratch_bytes) * device.thread_count);
@@ -209,15 +217,69 @@ pub const Device = struct {
     /// The submission thread.
     fn serve(device: *Device) void {
         pool_file.ready_thread("theseus-0");
+        if (device.gpu) |gpu| gpu.enter();
         var ticket: u64 = 1;
         while (true) : (ticket += 1) {
             device.wait_for_submission(ticket);
             if (device.stopping) return;
             const run = device.queue[ticket % queue_max];
+            if (device.gpu != null) {
+                device.start_on_gpu(run, ticket);
+                device.finish_on_gpu(ticket);
+                continue;
+            }
             if (device.failed_ticket == 0) device.execute(run, ticket);
-            @atomicStore(u64, &device.completed, ticket, .seq_cst);
-            wake_low(&device.completed, &device.waiters);
+            device.complete(ticket);
         }
+    }
+
+    fn complete(device: *Device, ticket: u64) void {
+        @atomicStore(u64, &device.completed, ticket, .seq_cst);
+        wake_low(&device.completed, &device.waiters);
+    }
+
+    fn start_on_gpu(device: *Device, run: Run, ticket: u64) void {
+        if (device.failed_ticket != 0) return;
+        const executable = run.program.executable.?;
+        executable.start(run.program, run.slot, ticket % cuda.runs_max) catch device.poison(ticket);
+    }
+
+    /// Completes the runs up to `ticket`, but returns early when another one came and the GPU has room behind the last.
+    fn finish_on_gpu(device: *Device, ticket: u64) void {
+        while (device.completed < ticket) {
+            const oldest = device.completed + 1;
+            const submitted = @atomicLoad(u64, &device.submitted, .acquire);
+            const room = ticket - device.completed < cuda.runs_max;
+            if (room and submitted > ticket and !device.stopping) return;
+            if (device.failed_ticket == 0 and !device.has_ended(oldest)) {
+                nap(20 * std.time.ns_per_us);
+                continue;
+            }
+            device.complete(oldest);
+        }
+    }
+
+    /// Whether a started run is over, well or not.
+    fn has_ended(device: *Device, ticket: u64) bool {
+        const program = device.queue[ticket % queue_max].program;
+        const report = ticket % cuda.runs_max;
+        const ended = program.executable.?.poll(program, report) catch {
+            device.poison(ticket);
+            return true;
+        };
+        if (!ended) return false;
+        const fault = program.executable.?.fault(report) orelse return true;
+        const index = fault.place.instruction - 1;
+        const place = program.place(index, fault.position(), fault.value());
+        device.failed = .at(.index_out_of_range, place);
+        @atomicStore(u64, &device.failed_ticket, ticket, .release);
+        return true;
+    }
+
+    /// This thread's last error ends the timeline.
+    fn poison(device: *Device, ticket: u64) void {
+        device.failed = failure.last_record();
+        @atomicStore(u64, &device.failed_ticket, ticket, .release);
     }
 
     fn wait_for_submission(device: *Device, ticket: u64) void {
@@ -249,6 +311,11 @@ pub const Device = struct {
         @atomicStore(u64, &device.failed_ticket, ticket, .release);
     }
 };
+
+fn nap(ns: u32) void {
+    const time: linux.timespec = .{ .sec = 0, .nsec = ns };
+    _ = linux.nanosleep(&time, null);
+}
 
 // The futex compares 32 bits; the low half changes with every ticket.
 

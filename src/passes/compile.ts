@@ -19,6 +19,16 @@ export interface CpuTarget {
   readonly threads: number;
 }
 
+/** A GPU runs the instructions of the CPU target; zig/cuda/launches.zig says as which kernels. */
+export interface CudaTarget {
+  readonly kind: "cuda";
+  readonly level: `sm_${number}`;
+  /** Of the host: one hands out the GPU's work. */
+  readonly threads: 1;
+}
+
+export type Target = CpuTarget | CudaTarget;
+
 export interface CompileOptions {
   /** False: one kernel per node, nothing in place; for tests and for finding faults. */
   readonly fuse?: boolean;
@@ -74,7 +84,7 @@ export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, D
   return [current, dumps];
 }
 
-export function compile(graph: Graph, _target: CpuTarget, options: CompileOptions = {}): Compiled {
+export function compile(graph: Graph, _target: Target, options: CompileOptions = {}): Compiled {
   const [fused, dumps] = fuseGraph(graph, options);
   const planned = plan(fused, { inPlace: options.fuse ?? true });
   return { program: encode(planned), plan: planned, graph: fused, dumps };

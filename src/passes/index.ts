@@ -3,8 +3,10 @@ export {
   type Compiled,
   type CompileOptions,
   type CpuTarget,
+  type CudaTarget,
   compile,
   type Dump,
   fuseGraph,
+  type Target,
 } from "./compile.ts";
 export type { Plan } from "./plan.ts";

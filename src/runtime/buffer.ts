@@ -38,6 +38,14 @@ export class DeviceBuffer {
     );
   }
 
+  /** As `read`, but also while runs use the buffer; they must only read it. */
+  peek(view: ArrayBufferView, offset = 0): void {
+    const target = bytesOf(view);
+    this.check(
+      this.library.symbols.theseus_buffer_peek(this.handle, offset, target, target.length),
+    );
+  }
+
   fill(byte: number, offset = 0, bytes = this.bytes - offset): void {
     this.check(this.library.symbols.theseus_buffer_fill(this.handle, offset, bytes, byte));
   }

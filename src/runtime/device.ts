@@ -18,9 +18,24 @@ export interface DeviceOptions {
   readonly guarded?: boolean;
 }
 
+export interface GpuInfo {
+  readonly ordinal: number;
+  readonly name: string;
+  /** Compute capability: 90 is 9.0. */
+  readonly capability: number;
+  /** What the driver serves: 13000 is CUDA 13.0. */
+  readonly cuda_version: number;
+  /** The stand-in of the tests. */
+  readonly virtual: boolean;
+  readonly total_bytes: number;
+}
+
 export interface DeviceInfo {
   readonly cpu: string;
-  readonly level: Level;
+  /** Null: the device is the CPU. */
+  readonly gpu: GpuInfo | null;
+  /** Level of the CPU, or architecture of the GPU. */
+  readonly level: Level | `sm_${number}`;
   readonly threads: number;
   /** Free when the device was opened: what buffers and scratch together may take. */
   readonly memory_bytes: number;
@@ -38,14 +53,16 @@ export interface LibraryInfo {
   readonly cpu: string;
   readonly cpu_level: Level | "none";
   readonly levels: readonly Level[];
+  /** Whether it holds kernels for NVIDIA GPUs. */
+  readonly cuda: boolean;
 }
 
 export function libraryInfo(): LibraryInfo {
   const library = openLibrary();
   const read = (text: Uint8Array, capacity: number) =>
     checked(library, library.symbols.theseus_manifest(text, capacity));
-  const { cpu, cpu_level, levels } = JSON.parse(readText(read)) as LibraryInfo;
-  return { path: library.path, cpu, cpu_level, levels };
+  const { cpu, cpu_level, levels, cuda } = JSON.parse(readText(read)) as LibraryInfo;
+  return { path: library.path, cpu, cpu_level, levels, cuda };
 }
 
 export class Device {
@@ -67,6 +84,12 @@ export class Device {
   /** Zeroed memory; throws DeviceError when the machine does not have it. */
   alloc(bytes: number): DeviceBuffer {
     const handle = this.check(this.library.symbols.theseus_buffer_alloc(this.handle, bytes));
+    return new DeviceBuffer(this.library, handle, bytes);
+  }
+
+  /** Memory of the host, also where the device is a GPU: for copies that can be mapped, not for programs. */
+  allocHost(bytes: number): DeviceBuffer {
+    const handle = this.check(this.library.symbols.theseus_buffer_alloc_host(this.handle, bytes));
     return new DeviceBuffer(this.library, handle, bytes);
   }
 
@@ -129,6 +152,22 @@ function levelFromEnvironment(): Level | undefined {
   const level = LEVELS.find((each) => each === text);
   if (level !== undefined) return level;
   throw new DeviceError(`THESEUS_CPU_LEVEL: expected one of ${LEVELS.join(", ")}, got "${text}"`);
+}
+
+/** Default driver: THESEUS_CUDA_DRIVER, else the system's. */
+export interface GpuOptions {
+  readonly driver?: string;
+}
+
+/** GPU `ordinal` of those that CUDA_VISIBLE_DEVICES leaves; throws when it or its driver is not fit. */
+export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
+  const library = openLibrary();
+  const path = Buffer.from(options.driver ?? process.env.THESEUS_CUDA_DRIVER ?? "");
+  const stepwise = process.env.THESEUS_CUDA_STEPWISE === "1" ? 1 : 0;
+  const { theseus_open_gpu } = library.symbols;
+  const place = path.length === 0 ? null : path;
+  const handle = checked(library, theseus_open_gpu(ordinal, place, path.length, stepwise));
+  return new Device(library, handle);
 }
 
 export function openDevice(options: DeviceOptions = {}): Device {

@@ -4,11 +4,14 @@ export {
   Device,
   type DeviceInfo,
   type DeviceOptions,
+  type GpuInfo,
+  type GpuOptions,
   LEVELS,
   type Level,
   type LibraryInfo,
   libraryInfo,
   openDevice,
+  openGpu,
 } from "./device.ts";
 export type { JsonLines, JsonLinesSink } from "./json_lines.ts";
 export { setEmbeddedLibrary } from "./library.ts";

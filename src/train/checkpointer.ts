@@ -125,7 +125,7 @@ export class Checkpointer {
       };
       // Copies are there from the start, so that a run that does not fit ends before its first step.
       images[name] = parts.copies
-        ? new CopiedImage(live, engine.device.alloc(layout.bytes))
+        ? new CopiedImage(live, engine.device.allocHost(layout.bytes))
         : new LiveImage(live);
     }
     this.images = images;

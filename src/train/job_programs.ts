@@ -4,7 +4,7 @@ import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Precision } from "../nn/trace.ts";
 import { adamwFields } from "../optim/fields.ts";
-import { type Compiled, type CpuTarget, compile } from "../passes/index.ts";
+import { type Compiled, compile, type Target } from "../passes/index.ts";
 import { batchOf } from "./batch_size.ts";
 import { samplingFields, trainingFields } from "./fields.ts";
 import { buildEval, buildInit, buildLogits, buildMicro, buildUpdate } from "./programs.ts";
@@ -19,7 +19,7 @@ export type ProgramName =
   | "score_tokens";
 export type Programs = ReadonlyMap<ProgramName, Compiled>;
 
-export function resolvePrecision(config: Config, target: CpuTarget): Precision {
+export function resolvePrecision(config: Config, target: Target): Precision {
   const wanted = config.get(trainingFields.precision);
   if (wanted !== "auto") return wanted;
   return target.level === "v4_bf16" ? "mixed" : "f32";
@@ -29,7 +29,7 @@ export function resolvePrecision(config: Config, target: CpuTarget): Precision {
 export function compileTraining(
   model: LanguageModel,
   config: Config,
-  target: CpuTarget,
+  target: Target,
 ): Map<TrainingProgramName, Compiled> {
   const { seed } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);

@@ -1,7 +1,7 @@
 /** @file What a job's programs need together: state shared by name, one arena, two slots of host values a program. */
 import type { Config } from "../config/config.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
-import type { CpuTarget, Plan } from "../passes/index.ts";
+import type { Plan, Target } from "../passes/index.ts";
 import { DeviceError } from "../util/errors.ts";
 import { checkpointFields } from "./fields.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
@@ -36,7 +36,7 @@ export const checkpointCopyBytes = (model: LanguageModel, config: Config): numbe
   config.get(checkpointFields.interval) === 0 ? 0 : imageBytes(savedStates(model));
 
 /** `copyBytes`: of `checkpointCopyBytes`, where the programs are a run's. */
-export function memoryReport(programs: Programs, target: CpuTarget, copyBytes = 0): MemoryReport {
+export function memoryReport(programs: Programs, target: Target, copyBytes = 0): MemoryReport {
   const states = new Map<string, number>();
   const stateByKind: Record<string, number> = {};
   let hostBytes = 0;
@@ -59,7 +59,7 @@ export function memoryReport(programs: Programs, target: CpuTarget, copyBytes = 
   }
   const stateBytes = [...states.values()].reduce((a, b) => a + b, 0);
   const arenaBytes = largest?.[1].arenaBytes ?? 0;
-  const scratchBytes = perThread * target.threads;
+  const scratchBytes = target.kind === "cpu" ? perThread * target.threads : 0;
   return {
     stateByKind,
     stateBytes,

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { documentMaskOf } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
-import type { CpuTarget } from "../passes/index.ts";
+import type { Target } from "../passes/index.ts";
 import { batchOf, settleBatch } from "./batch_size.ts";
 import { trainingFields } from "./fields.ts";
 import type { Job } from "./job.ts";
@@ -19,7 +19,7 @@ export interface ParameterReport {
 export interface RunPlan {
   readonly job: string;
   readonly precision: string;
-  readonly target: CpuTarget;
+  readonly target: Target;
   readonly parameters: number;
   readonly parameterList: readonly ParameterReport[];
   readonly flopsPerToken: number;
@@ -47,7 +47,7 @@ export interface Prepared {
 export function prepare(
   model: LanguageModel,
   asked: Config,
-  target: CpuTarget,
+  target: Target,
   freeBytes: number,
 ): Prepared {
   const build = (config: Config): Prepared => {
@@ -73,7 +73,7 @@ function settleDocuments(config: Config): Config {
 export function planRun(
   job: Job,
   asked: Config,
-  target: CpuTarget,
+  target: Target,
   freeBytes = Number.POSITIVE_INFINITY,
 ): RunPlan {
   const model = job.model(asked);

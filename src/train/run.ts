@@ -247,7 +247,7 @@ function loopOptions(run: RunFolder, job: Job, { model, data, engine }: Parts) {
     },
     schedule: config.values(scheduleFields),
     flopsPerToken: model.flopsPerToken(),
-    peakFlops: peakFlops(target.level, target.threads),
+    peakFlops: target.kind === "cpu" ? peakFlops(target.level, target.threads) : null,
   };
 }
 

@@ -1,9 +1,9 @@
 /** @file What to compile for: the device that is open. */
-import type { CpuTarget } from "../passes/index.ts";
-import type { Device } from "../runtime/index.ts";
+import type { Target } from "../passes/index.ts";
+import type { Device, Level } from "../runtime/index.ts";
 
-export const targetOf = ({ info }: Device): CpuTarget => ({
-  kind: "cpu",
-  level: info.level,
-  threads: info.threads,
-});
+export function targetOf({ info }: Device): Target {
+  const { level, threads } = info;
+  if (level.startsWith("sm_")) return { kind: "cuda", level: level as `sm_${number}`, threads: 1 };
+  return { kind: "cpu", level: level as Level, threads };
+}

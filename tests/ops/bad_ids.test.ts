@@ -8,6 +8,7 @@ import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { opOf } from "../../src/ops/registry.ts";
 import { compile } from "../../src/passes/compile.ts";
 import { openDevice } from "../../src/runtime/index.ts";
+import { targetOf } from "../../src/train/target.ts";
 import { runNative } from "./native.ts";
 
 const rows = refTensor([4, 8], "f32");
@@ -52,7 +53,7 @@ describe("ids outside their range", () => {
       b.output(`${i}`, get(b, id, i));
     });
     using device = openDevice({ threads: 2, guarded: true });
-    const compiled = compile(b.finish(), { kind: "cpu", level: device.info.level, threads: 2 });
+    const compiled = compile(b.finish(), targetOf(device));
     const values = new Map(operands.map((value, i) => [`${i}`, value]));
     const run = () => runNative(device, compiled, values);
     expect(run).toThrow(expect.objectContaining({ status: "index_out_of_range" }));

@@ -4,6 +4,7 @@ import { at } from "../../src/ops/check.ts";
 import { interpret } from "../../src/ops/interpreter.ts";
 import { compile } from "../../src/passes/compile.ts";
 import { openDevice } from "../../src/runtime/index.ts";
+import { targetOf } from "../../src/train/target.ts";
 import { runNative } from "./native.ts";
 import { randomGraph } from "./random_graphs.ts";
 import { sampleTensor } from "./values.ts";
@@ -11,7 +12,7 @@ import { sampleTensor } from "./values.ts";
 const device = openDevice({ threads: 2, guarded: true });
 afterAll(() => device.close());
 
-const { level } = device.info;
+const target = targetOf(device);
 
 test.each(Array.from({ length: 150 }, (_, seed) => seed))("graph %d", (seed) => {
   const graph = randomGraph(seed);
@@ -21,7 +22,7 @@ test.each(Array.from({ length: 150 }, (_, seed) => seed))("graph %d", (seed) => 
   );
   const expected = interpret(graph, values);
   for (const fuse of [true, false]) {
-    const compiled = compile(graph, { kind: "cpu", level, threads: 2 }, { fuse, verify: true });
+    const compiled = compile(graph, target, { fuse, verify: true });
     const lowered = interpret(compiled.graph, values);
     const native = runNative(device, compiled, values).values;
     for (const [name, { data }] of expected) {

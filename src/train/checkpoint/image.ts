@@ -58,7 +58,7 @@ function gather(layout: TensorLayout<LiveTensor>, offset: number, target: Uint8A
   for (const { tensor, offset: start } of parts) {
     const from = Math.max(offset, start);
     const to = Math.min(end, start + tensor.bytes);
-    if (from < to) target.set(tensor.buffer.map(from - start, to - from), from - offset);
+    if (from < to) tensor.buffer.peek(target.subarray(from - offset, to - offset), from - start);
   }
 }
 

@@ -1,0 +1,115 @@
+/// attention, backward: weights come again from lse; ds = p (dout.v - sum(dout out)). A block makes one row of dq, or one
+/// row each of dk and dv; sums go over keys or queries in order.
+#pragma once
+#include "attention_problem.h"
+
+struct AttentionGrad {
+    Attention a;
+    const Operand *out, *lse, *dout, *dq;
+};
+
+DEV AttentionGrad attention_grad_of(const Task& task) {
+    const Operand* o = task.operands;
+    AttentionGrad g = {attention_of(task, 6), o + 3, o + 4, o + 5, o + 6 + task.words[1]};
+    return g;
+}
+
+struct Weight {
+    float p, ds;
+};
+
+/// Of one query row and one key row.
+DEV Weight weight_of(const AttentionGrad& g, u64 batch, u64 head, u64 query, u64 key, float delta) {
+    const Attention& a = g.a;
+    u64 group = head / a.repeat;
+    u64 k_at = head_offset(*a.k, batch, key, group), v_at = head_offset(*a.v, batch, key, group);
+    float lse = pointer<float>(*g.lse)[(batch * a.heads + head) * a.steps + query];
+    float score = dot(*a.q, head_offset(*a.q, batch, query, head), *a.k, k_at, a.size) * a.scale;
+    float dp = dot(*g.dout, head_offset(*g.dout, batch, query, head), *a.v, v_at, a.size);
+    Weight w;
+    w.p = expf(score - lse);
+    w.ds = w.p * (dp - delta);
+    return w;
+}
+
+DEV float delta_of(const AttentionGrad& g, u64 batch, u64 head, u64 query) {
+    u64 from = head_offset(*g.dout, batch, query, head);
+    return dot(*g.dout, from, *g.out, head_offset(*g.out, batch, query, head), g.a.size);
+}
+
+KERNEL(attention_grad_queries) {
+    SHARED(float, shared);
+    AttentionGrad g = attention_grad_of(task);
+    const Attention& a = g.a;
+    u64 total = a.batches * a.heads * a.steps;
+    for (u64 index = blockIdx.x; index < total; index += gridDim.x) {
+        u64 step = index % a.steps, head = index / a.steps % a.heads, batch = index / a.steps / a.heads;
+        Keys keys = visible(a, batch, step);
+        float delta = delta_of(g, batch, head, step), sums[HEAD_PARTS] = {};
+        for (u64 first = keys.start; first < keys.end; first += THREADS) {
+            u64 key = first + threadIdx.x;
+            shared[threadIdx.x] = key < keys.end ? weight_of(g, batch, head, step, key, delta).ds : 0.0f;
+            __syncthreads();
+            u64 count = keys.end - first < THREADS ? keys.end - first : THREADS;
+            for (u32 part = 0; part < HEAD_PARTS; part++) {
+                u64 d = threadIdx.x + part * THREADS;
+                if (d >= a.size) continue;
+                for (u64 j = 0; j < count; j++) {
+                    u64 from = head_offset(*a.k, batch, first + j, head / a.repeat) + d;
+                    sums[part] = fmaf(shared[j], load_float(*a.k, from), sums[part]);
+                }
+            }
+            __syncthreads();
+        }
+        u64 to = head_offset(*g.dq, batch, step, head);
+        for (u32 part = 0; part < HEAD_PARTS; part++)
+            if (threadIdx.x + part * THREADS < a.size)
+                pointer<float>(*g.dq)[to + threadIdx.x + part * THREADS] = sums[part] * a.scale;
+    }
+}
+
+KERNEL(attention_grad_keys) {
+    SHARED(float, shared);
+    float *weights = shared, *scores = shared + THREADS;
+    AttentionGrad g = attention_grad_of(task);
+    const Attention& a = g.a;
+    const Operand *dk = g.dq + 1, *dv = g.dq + 2;
+    u64 total = a.batches * a.groups * a.steps;
+    for (u64 index = blockIdx.x; index < total; index += gridDim.x) {
+        u64 key = index % a.steps, group = index / a.steps % a.groups, batch = index / a.steps / a.groups;
+        float dk_sums[HEAD_PARTS] = {}, dv_sums[HEAD_PARTS] = {};
+        for (u64 r = 0; r < a.repeat; r++) {
+            u64 head = group * a.repeat + r;
+            for (u64 first = a.causal ? key : 0; first < a.steps; first += THREADS) {
+                u64 step = first + threadIdx.x;
+                Weight w = {0.0f, 0.0f};
+                if (step < a.steps) {
+                    Keys keys = visible(a, batch, step);
+                    if (key >= keys.start && key < keys.end)
+                        w = weight_of(g, batch, head, step, key, delta_of(g, batch, head, step));
+                }
+                weights[threadIdx.x] = w.p;
+                scores[threadIdx.x] = w.ds;
+                __syncthreads();
+                u64 count = a.steps - first < THREADS ? a.steps - first : THREADS;
+                for (u32 part = 0; part < HEAD_PARTS; part++) {
+                    u64 d = threadIdx.x + part * THREADS;
+                    if (d >= a.size) continue;
+                    for (u64 i = 0; i < count; i++) {
+                        float q = load_float(*a.q, head_offset(*a.q, batch, first + i, head) + d);
+                        float dout = load_float(*g.dout, head_offset(*g.dout, batch, first + i, head) + d);
+                        dk_sums[part] = fmaf(scores[i], q, dk_sums[part]);
+                        dv_sums[part] = fmaf(weights[i], dout, dv_sums[part]);
+                    }
+                }
+                __syncthreads();
+            }
+        }
+        for (u32 part = 0; part < HEAD_PARTS; part++) {
+            u64 d = threadIdx.x + part * THREADS;
+            if (d >= a.size) continue;
+            pointer<float>(*dk)[head_offset(*dk, batch, key, group) + d] = dk_sums[part] * a.scale;
+            pointer<float>(*dv)[head_offset(*dv, batch, key, group) + d] = dv_sums[part];
+        }
+    }
+}

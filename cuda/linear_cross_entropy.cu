@@ -1,0 +1,32 @@
+/// linear_cross_entropy and its gradient take rows in chunks: `matmul` puts a chunk's logits into the workspace, the
+/// kernels here turn them into losses (and, in place, into dlogits), `matmul` makes dx and dw of those.
+/// Operands: logits [rows, V], targets [rows], loss, lse (, dloss). Words: first row of the chunk.
+#pragma once
+#include "logits.h"
+
+DEV void chunk_loss(const Task& task, Fault* fault, bool grad, float* shared) {
+    const Operand &logits = task.operands[0], &targets = task.operands[1];
+    u64 v = last_dim(logits), m = row_count(logits);
+    float* x = pointer<float>(logits);
+    for (u64 row = blockIdx.x; row < m; row += gridDim.x) {
+        RowSum r = row_sum(logits, row * v, v, shared);
+        i64 target = load_target(task, fault, targets, row, task.words[0] + row, v);
+        if (threadIdx.x == 0) {
+            pointer<float>(task.operands[3])[row] = r.top + logf(r.sum);
+            pointer<float>(task.operands[2])[row] =
+                target < 0 ? 0.0f : r.top - x[row * v + target] + logf(r.sum);
+        }
+        if (!grad) continue;
+        __syncthreads();
+        float dloss = pointer<float>(task.operands[4])[row];
+        for (u64 i = threadIdx.x; i < v; i += THREADS) {
+            float p = expf(x[row * v + i] - r.top) / r.sum - (i == (u64)target ? 1.0f : 0.0f);
+            x[row * v + i] = target < 0 ? 0.0f : dloss * p;
+        }
+    }
+}
+
+KERNEL(linear_cross_entropy) {
+    SHARED(float, shared);
+    chunk_loss(task, fault, false, shared);
+}

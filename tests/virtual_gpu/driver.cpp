@@ -1,0 +1,350 @@
+/// A stand-in for libcuda.so.1: the driver functions that zig/cuda uses, over the kernels of cuda/ compiled for the host.
+/// Work of a stream waits until somebody waits for it; device memory is unmapped for the host in between, starts as NaN and
+/// ends at an inaccessible page. Faults come from the environment:
+///   THESEUS_VGPU_DRIVER=12040   version of the driver      THESEUS_VGPU_FAIL_ALLOC=k    the k-th allocation fails
+///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel fails for good
+///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
+///   THESEUS_VGPU_SEED=s         schedule of threads
+#include "../../cuda/theseus.cu"
+
+#include <pthread.h>
+
+asm(".text\n.globl simt_switch\n.hidden simt_switch\nsimt_switch:\n"
+    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\nmov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
+
+enum Result {
+    SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101,
+    NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900,
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+struct Locked {
+    Locked() { pthread_mutex_lock(&lock); }
+    ~Locked() { pthread_mutex_unlock(&lock); }
+};
+
+static u64 setting(const char* name, u64 otherwise) {
+    const char* text = getenv(name);
+    return text && *text ? strtoull(text, 0, 10) : otherwise;
+}
+
+// --- Memory ---------------------------------------------------------------------------------------------------------
+
+const u64 page = 4096;
+
+struct Allocation {
+    u8* base;
+    u64 mapped, address, bytes;
+    Allocation* next;
+};
+static Allocation* allocations;
+static u64 allocated, allocation_count, launch_count;
+static int sticky;
+
+static u64 memory_bytes() { return setting("THESEUS_VGPU_MEMORY", 4ull << 30); }
+
+/// Lets kernels and copies at the memory, or nobody.
+static void open_memory(bool open) {
+    for (Allocation* a = allocations; a; a = a->next)
+        mprotect(a->base, a->mapped, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+static Result allocate(u64* address, u64 bytes) {
+    if (bytes == 0) return INVALID_VALUE;
+    if (++allocation_count == setting("THESEUS_VGPU_FAIL_ALLOC", 0) || bytes > memory_bytes() - allocated)
+        return OUT_OF_MEMORY;
+    u64 used = (bytes + 255) / 256 * 256, mapped = (used + page - 1) / page * page;
+    int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    u8* whole = (u8*)mmap(0, mapped + 2 * page, PROT_NONE, kind, -1, 0);
+    if (whole == MAP_FAILED) return OUT_OF_MEMORY;
+    u8* base = whole + page;
+    mprotect(base, mapped, PROT_READ | PROT_WRITE);
+    memset(base, 0xff, mapped);
+    mprotect(base, mapped, PROT_NONE);
+    Allocation* a = (Allocation*)malloc(sizeof(Allocation));
+    *a = {base, mapped, (u64)(base + mapped - used), bytes, allocations};
+    allocations = a;
+    allocated += bytes;
+    *address = a->address;
+    return SUCCESS;
+}
+
+static Result release(u64 address) {
+    for (Allocation** at = &allocations; *at; at = &(*at)->next) {
+        Allocation* a = *at;
+        if (a->address != address) continue;
+        *at = a->next;
+        allocated -= a->bytes;
+        munmap(a->base - page, a->mapped + 2 * page);
+        free(a);
+        return SUCCESS;
+    }
+    return INVALID_VALUE;
+}
+
+// --- Streams --------------------------------------------------------------------------------------------------------
+
+struct Event {
+    struct Stream* stream;
+    int pending;
+};
+
+enum Kind { LAUNCH, COPY, SET, RECORD };
+struct Work {
+    Kind kind;
+    simt::Entry entry;
+    dim3 grid, block;
+    u64 shared, task, fault;
+    u8 *to, value;
+    const u8* from;
+    u64 bytes;
+    Event* event;
+};
+
+struct List {
+    Work* items;
+    u64 count, capacity;
+};
+struct Stream {
+    List list;
+    u64 done;
+    bool capturing;
+};
+typedef List Graph;
+
+static void append(List* list, const Work& work) {
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 64;
+        list->items = (Work*)realloc((void*)list->items, list->capacity * sizeof(Work));
+    }
+    list->items[list->count++] = work;
+}
+
+static void perform(const Work& w) {
+    if (w.kind == RECORD) {
+        w.event->pending--;
+        return;
+    }
+    if (sticky) return;
+    if (w.kind == COPY) memmove(w.to, w.from, w.bytes);
+    if (w.kind == SET) memset(w.to, w.value, w.bytes);
+    if (w.kind != LAUNCH) return;
+    if (++launch_count == setting("THESEUS_VGPU_FAIL_LAUNCH", 0)) {
+        sticky = ILLEGAL_ADDRESS;
+        return;
+    }
+    u64 seed = setting("THESEUS_VGPU_SEED", 0);
+    simt::launch(w.entry, w.grid, w.block, w.shared, (const Task*)w.task, (Fault*)w.fault, seed);
+}
+
+/// Does up to `most` pieces of the stream's work.
+static void drain(Stream* s, u64 most) {
+    if (s->done == s->list.count) return;
+    open_memory(true);
+    while (most-- > 0 && s->done < s->list.count) perform(s->list.items[s->done++]);
+    open_memory(false);
+    if (s->done == s->list.count) s->done = s->list.count = 0;
+}
+
+static Result put(Stream* s, const Work& work) {
+    if (sticky) return (Result)sticky;
+    append(&s->list, work);
+    return SUCCESS;
+}
+
+#define API extern "C" __attribute__((visibility("default"))) int
+
+/// As many as CUDA_VISIBLE_DEVICES lists, where it is set.
+static int device_count() {
+    const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+    int count = (int)setting("THESEUS_VGPU_DEVICES", 1), listed = visible && *visible;
+    if (!visible) return count;
+    for (; *visible; visible++) listed += *visible == ',';
+    return listed < count ? listed : count;
+}
+
+API theseus_virtual_gpu() { return 1; }
+API cuInit(unsigned) { return device_count() == 0 ? NO_DEVICE : SUCCESS; }
+API cuDriverGetVersion(int* version) {
+    *version = (int)setting("THESEUS_VGPU_DRIVER", 13000);
+    return SUCCESS;
+}
+API cuDeviceGetCount(int* count) {
+    *count = device_count();
+    return SUCCESS;
+}
+API cuDeviceGet(int* device, int index) {
+    *device = index;
+    return index < device_count() ? SUCCESS : INVALID_DEVICE;
+}
+API cuDeviceGetName(char* name, int capacity, int) {
+    snprintf(name, (size_t)capacity, "virtual GPU");
+    return SUCCESS;
+}
+API cuDeviceGetAttribute(int* value, int attribute, int) {
+    int capability = (int)setting("THESEUS_VGPU_CAPABILITY", 90);
+    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : attribute == 16 ? 4 : 0;
+    return SUCCESS;
+}
+API cuDeviceTotalMem_v2(size_t* bytes, int) {
+    *bytes = memory_bytes();
+    return SUCCESS;
+}
+API cuDevicePrimaryCtxRetain(void** context, int) {
+    *context = &lock;
+    return SUCCESS;
+}
+API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+API cuCtxSetCurrent(void*) { return SUCCESS; }
+API cuMemGetInfo_v2(size_t* available, size_t* total) {
+    Locked l;
+    *total = memory_bytes();
+    *available = *total - allocated;
+    return SUCCESS;
+}
+API cuMemAlloc_v2(u64* address, size_t bytes) {
+    Locked l;
+    return sticky ? (Result)sticky : allocate(address, bytes);
+}
+API cuMemFree_v2(u64 address) {
+    Locked l;
+    return release(address);
+}
+API cuMemHostAlloc(void** host, size_t bytes, unsigned) {
+    *host = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    return *host ? SUCCESS : OUT_OF_MEMORY;
+}
+API cuMemFreeHost(void* host) {
+    free(host);
+    return SUCCESS;
+}
+
+static Result copy(void* to, const void* from, size_t bytes, Stream* s) {
+    Locked l;
+    Work w = {COPY};
+    w.to = (u8*)to;
+    w.from = (const u8*)from;
+    w.bytes = bytes;
+    return put(s, w);
+}
+API cuMemcpyHtoDAsync_v2(u64 to, const void* from, size_t n, Stream* s) { return copy((void*)to, from, n, s); }
+API cuMemcpyDtoHAsync_v2(void* to, u64 from, size_t n, Stream* s) { return copy(to, (const void*)from, n, s); }
+API cuMemcpyDtoDAsync_v2(u64 to, u64 from, size_t n, Stream* s) {
+    return copy((void*)to, (const void*)from, n, s);
+}
+API cuMemsetD8Async(u64 to, unsigned char value, size_t bytes, Stream* s) {
+    Locked l;
+    Work w = {SET};
+    w.to = (u8*)to;
+    w.value = value;
+    w.bytes = bytes;
+    return put(s, w);
+}
+API cuStreamCreate(Stream** s, unsigned) {
+    *s = (Stream*)calloc(1, sizeof(Stream));
+    return SUCCESS;
+}
+API cuStreamDestroy_v2(Stream* s) {
+    Locked l;
+    free((void*)s->list.items);
+    free(s);
+    return SUCCESS;
+}
+API cuStreamSynchronize(Stream* s) {
+    Locked l;
+    if (s->capturing) return CAPTURE_UNSUPPORTED;
+    drain(s, ~0ull);
+    return sticky;
+}
+API cuStreamBeginCapture_v2(Stream* s, int) {
+    Locked l;
+    drain(s, ~0ull);
+    s->capturing = true;
+    return sticky;
+}
+API cuStreamEndCapture(Stream* s, Graph** graph) {
+    Locked l;
+    *graph = (Graph*)malloc(sizeof(Graph));
+    **graph = s->list;
+    s->list = {};
+    s->capturing = false;
+    return SUCCESS;
+}
+API cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) {
+    Graph* copied = (Graph*)calloc(1, sizeof(Graph));
+    for (u64 i = 0; i < graph->count; i++) append(copied, graph->items[i]);
+    *exec = copied;
+    return SUCCESS;
+}
+API cuGraphLaunch(Graph* exec, Stream* s) {
+    Locked l;
+    if (sticky) return sticky;
+    for (u64 i = 0; i < exec->count; i++) append(&s->list, exec->items[i]);
+    return SUCCESS;
+}
+API cuGraphDestroy(Graph* graph) {
+    free((void*)graph->items);
+    free(graph);
+    return SUCCESS;
+}
+API cuGraphExecDestroy(Graph* graph) { return cuGraphDestroy(graph); }
+API cuEventCreate(Event** event, unsigned) {
+    *event = (Event*)calloc(1, sizeof(Event));
+    return SUCCESS;
+}
+API cuEventDestroy_v2(Event* event) {
+    free(event);
+    return SUCCESS;
+}
+API cuEventRecord(Event* event, Stream* s) {
+    Locked l;
+    Work w = {RECORD};
+    w.event = event;
+    event->stream = s;
+    event->pending++;
+    return put(s, w);
+}
+API cuEventQuery(Event* event) {
+    Locked l;
+    if (event->pending > 0) drain(event->stream, 32);
+    return sticky ? sticky : event->pending > 0 ? NOT_READY : SUCCESS;
+}
+API cuEventSynchronize(Event* event) {
+    Locked l;
+    while (event->pending > 0) drain(event->stream, 1);
+    return sticky;
+}
+API cuModuleLoadData(void** module, const void*) {
+    *module = &lock;
+    return SUCCESS;
+}
+API cuModuleUnload(void*) { return SUCCESS; }
+API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
+    for (simt::Kernel* k = simt::Kernel::first; k; k = k->next)
+        if (strcmp(k->name, name) == 0) {
+            *function = k;
+            return SUCCESS;
+        }
+    return NOT_FOUND;
+}
+API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                   unsigned bz, unsigned shared, Stream* s, void** parameters, void**) {
+    Locked l;
+    bool fits = gx > 0 && gy > 0 && gz > 0 && gx < 1u << 31 && gy < 1u << 16 && gz < 1u << 16;
+    if (!fits || bx * by * bz == 0 || bx * by * bz > 1024 || shared > 48 << 10) return INVALID_VALUE;
+    Work w = {LAUNCH};
+    w.entry = function->entry;
+    w.grid = {gx, gy, gz};
+    w.block = {bx, by, bz};
+    w.shared = shared;
+    w.task = *(u64*)parameters[0];
+    w.fault = *(u64*)parameters[1];
+    return put(s, w);
+}
+API cuGetErrorName(int code, const char** name) {
+    *name = code == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
+        : code == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+        : code == NO_DEVICE ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_UNKNOWN";
+    return SUCCESS;
+}

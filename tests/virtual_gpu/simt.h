@@ -1,0 +1,231 @@
+/// Runs the kernels of cuda/ on the host: the blocks of a launch in a loop, every thread of a block a fiber, so that
+/// barriers and warp shuffles mean what they mean on a GPU. Seeds shuffle the order of threads; an odd seed runs each warp
+/// greedily up to a barrier, which shows missing barriers that lockstep hides. Shared memory starts as NaN in every block.
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+#define SHARED(T, name) T* name = reinterpret_cast<T*>(simt::block.shared)
+#define REGISTER_KERNEL(name) static simt::Kernel registered_##name(#name, name);
+
+struct Task;
+struct Fault;
+
+struct dim3 {
+    unsigned x, y, z;
+};
+
+namespace simt {
+
+typedef void (*Entry)(const Task*, Fault*);
+
+/// Kernels by name, as a module of the driver has them.
+struct Kernel {
+    const char* name;
+    Entry entry;
+    Kernel* next;
+    static inline Kernel* first;
+    Kernel(const char* name, Entry entry) : name(name), entry(entry), next(first) { first = this; }
+};
+
+enum State { READY, AT_BARRIER, IN_WARP, DONE };
+
+const int threads_max = 1024, warps_max = threads_max / 32;
+const size_t stack_bytes = 64 << 10;
+
+struct Fiber {
+    void* stack;
+    dim3 thread;
+    int id;
+    State state;
+};
+
+struct Block {
+    dim3 index, threads, grid;
+    unsigned char* shared;
+    int count, live, waiting;
+    void* scheduler;
+    unsigned arrived[warps_max];
+    /// What each lane of a warp shows to the others.
+    uint64_t lanes[warps_max][32];
+    Fiber fibers[threads_max];
+    int order[threads_max];
+    Entry entry;
+    const Task* task;
+    Fault* fault;
+};
+
+inline Block block;
+inline Fiber* current;
+inline unsigned char* stacks;
+
+extern "C" void simt_switch(void** from, void* to);
+
+inline void pause(State state) {
+    current->state = state;
+    simt_switch(&current->stack, block.scheduler);
+}
+
+inline void release_barrier() {
+    block.waiting = 0;
+    for (int i = 0; i < block.count; i++)
+        if (block.fibers[i].state == AT_BARRIER) block.fibers[i].state = READY;
+}
+
+inline void sync_block() {
+    if (++block.waiting == block.live) release_barrier();
+    else pause(AT_BARRIER);
+}
+
+/// Full warps only: every lane must come.
+inline void sync_warp() {
+    int warp = current->id / 32, lane = current->id % 32;
+    block.arrived[warp] |= 1u << lane;
+    if (block.arrived[warp] != 0xffffffffu) return pause(IN_WARP);
+    block.arrived[warp] = 0;
+    for (int i = 0; i < 32; i++) block.fibers[warp * 32 + i].state = READY;
+}
+
+template <class T> T shuffle_xor(T value, int mask) {
+    uint64_t* lanes = block.lanes[current->id / 32];
+    memcpy(&lanes[current->id % 32], &value, sizeof value);
+    sync_warp();
+    T other;
+    memcpy(&other, &lanes[(current->id ^ mask) % 32], sizeof other);
+    sync_warp();
+    return other;
+}
+
+inline void run_fiber() {
+    block.entry(block.task, block.fault);
+    block.live--;
+    if (block.waiting > 0 && block.waiting == block.live) release_barrier();
+    pause(DONE);
+    abort();
+}
+
+inline void start_fiber(int i) {
+    Fiber& f = block.fibers[i];
+    unsigned x = block.threads.x, y = block.threads.y;
+    f.id = i;
+    f.state = READY;
+    f.thread = {(unsigned)i % x, (unsigned)i / x % y, (unsigned)i / x / y};
+    // The entry finds the stack as a call would leave it; six saved registers lie below its address.
+    void** top = (void**)(stacks + (i + 1) * stack_bytes) - 1;
+    *--top = (void*)run_fiber;
+    for (int k = 0; k < 6; k++) *--top = 0;
+    f.stack = top;
+}
+
+inline uint64_t next_random(uint64_t* state) {
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return *state >> 33;
+}
+
+/// Order in which threads get their turns; grouped by warp when they are to run greedily.
+inline void shuffle_order(uint64_t seed, bool greedy) {
+    int n = block.count, warps = (n + 31) / 32;
+    uint64_t state = seed;
+    int warp_order[warps_max], lane_order[32], at = 0;
+    for (int w = 0; w < warps; w++) warp_order[w] = w;
+    for (int i = 0; i < 32; i++) lane_order[i] = i;
+    for (int w = warps - 1; seed && w > 0; w--) {
+        int other = (int)(next_random(&state) % (w + 1)), kept = warp_order[w];
+        warp_order[w] = warp_order[other];
+        warp_order[other] = kept;
+    }
+    for (int i = 31; seed && i > 0; i--) {
+        int other = (int)(next_random(&state) % (i + 1)), kept = lane_order[i];
+        lane_order[i] = lane_order[other];
+        lane_order[other] = kept;
+    }
+    for (int outer = 0; outer < (greedy ? warps : 32); outer++)
+        for (int inner = 0; inner < (greedy ? 32 : warps); inner++) {
+            int w = warp_order[greedy ? outer : inner], lane = lane_order[greedy ? inner : outer];
+            if (w * 32 + lane < n) block.order[at++] = w * 32 + lane;
+        }
+}
+
+inline bool turn(int from, int to) {
+    bool any = false;
+    for (int i = from; i < to; i++) {
+        Fiber& f = block.fibers[block.order[i]];
+        if (f.state != READY) continue;
+        any = true;
+        current = &f;
+        simt_switch(&block.scheduler, f.stack);
+    }
+    return any;
+}
+
+inline void run_block(bool greedy) {
+    block.live = block.count;
+    block.waiting = 0;
+    memset(block.arrived, 0, sizeof block.arrived);
+    for (int i = 0; i < block.count; i++) start_fiber(i);
+    while (block.live > 0) {
+        bool any = false;
+        if (!greedy) any = turn(0, block.count);
+        else for (int i = 0; i < block.count; i += 32) {
+            int end = i + 32 < block.count ? i + 32 : block.count;
+            while (turn(i, end)) any = true;
+        }
+        if (any || block.live == 0) continue;
+        fprintf(stderr, "virtual GPU: deadlock, %d of %d threads wait for others\n", block.live, block.count);
+        abort();
+    }
+}
+
+inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, const Task* task, Fault* fault,
+                   uint64_t seed) {
+    static unsigned char shared[64 << 10] __attribute__((aligned(128)));
+    if (!stacks) {
+        int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        stacks = (unsigned char*)mmap(0, stack_bytes * threads_max, access, kind, -1, 0);
+    }
+    bool greedy = seed & 1;
+    block.grid = grid;
+    block.threads = threads;
+    block.count = threads.x * threads.y * threads.z;
+    block.entry = entry;
+    block.task = task;
+    block.fault = fault;
+    block.shared = shared;
+    shuffle_order(seed, greedy);
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                memset(shared, 0xff, shared_bytes);
+                block.index = {x, y, z};
+                run_block(greedy);
+            }
+}
+
+}  // namespace simt
+
+#define threadIdx (simt::current->thread)
+#define blockIdx (simt::block.index)
+#define blockDim (simt::block.threads)
+#define gridDim (simt::block.grid)
+#define __syncthreads simt::sync_block
+#define __shfl_xor_sync(mask, value, distance) simt::shuffle_xor(value, distance)
+
+inline unsigned long long atomicCAS(unsigned long long* at, unsigned long long expected, unsigned long long value) {
+    unsigned long long before = *at;
+    if (before == expected) *at = value;
+    return before;
+}
+inline unsigned long long atomicMin(unsigned long long* at, unsigned long long value) {
+    unsigned long long before = *at;
+    if (value < before) *at = value;
+    return before;
+}

@@ -1,0 +1,33 @@
+/**
+ * @file The virtual GPU: tests open it as a driver, so everything up to libcuda runs as it would on a GPU. What it shows
+ * about kernels is logic, not speed, and nothing about a real GPU.
+ */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { assert } from "../../src/util/errors.ts";
+
+const root = join(import.meta.dir, "../..");
+const folder = join(root, "zig-out/virtual_gpu");
+
+export const DRIVER = join(folder, "libdriver.so");
+/** Opens, but lacks most functions. */
+export const OLD_DRIVER = join(folder, "libold_driver.so");
+
+/** Builds both when a source is newer. */
+export function buildVirtualGpu(): void {
+  const changed = (file: string): number => (existsSync(file) ? statSync(file).mtimeMs : 0);
+  const sources = ["cuda", "tests/virtual_gpu"].flatMap((under) =>
+    readdirSync(join(root, under))
+      .filter((name) => /\.(cu|h|cpp)$/.test(name))
+      .map((name) => join(root, under, name)),
+  );
+  const newest = Math.max(...sources.map(changed));
+  if (changed(DRIVER) > newest && changed(OLD_DRIVER) > 0) return;
+  const local = join(root, ".tools/bin/zig");
+  const zig = existsSync(local) ? local : "zig";
+  const built = Bun.spawnSync([zig, "build", "virtual-gpu"], { cwd: root, stderr: "pipe" });
+  assert(built.exitCode === 0, `zig build virtual-gpu: ${built.stderr.toString()}`);
+  // An unchanged build leaves the old time.
+  const now = new Date();
+  for (const file of [DRIVER, OLD_DRIVER]) Bun.spawnSync(["touch", "-d", now.toISOString(), file]);
+}

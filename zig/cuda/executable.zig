@@ -1,0 +1,241 @@
+//! A loaded program on a GPU: its launches, one block of tasks in device memory for each input slot, and one CUDA graph a
+//! slot, made at its first run. Everything is allocated at load.
+const std = @import("std");
+const abi = @import("../abi.zig");
+const failure = @import("../failure.zig");
+const pool = @import("../cpu/pool.zig");
+const launches = @import("launches.zig");
+const device_file = @import("device.zig");
+const driver_file = @import("driver.zig");
+const task_file = @import("task.zig");
+const Program = @import("../program.zig").Program;
+
+const Address = driver_file.Address;
+const Error = failure.Error;
+const Fault = task_file.Fault;
+const Gpu = device_file.Gpu;
+const Handle = driver_file.Handle;
+const Task = task_file.Task;
+
+const capture_relaxed = 2;
+
+/// Told apart by this number in the device's fault record.
+var next_serial: u32 = 1;
+
+pub const Executable = struct {
+    gpu: *Gpu,
+    arena: std.heap.ArenaAllocator,
+    serial: u32,
+    plan: launches.Plan,
+    /// Of each launch.
+    functions: []Handle,
+    /// First operand of each instruction in the program's list.
+    first_operands: []u32,
+    /// Tasks, operands and words of one slot, as the device sees them.
+    image: []align(8) u8,
+    blocks: [2]Address = .{ 0, 0 },
+    graphs: [2]Handle = .{ null, null },
+
+    pub fn load(gpu: *Gpu, program: *const Program) Error!*Executable {
+        var arena: std.heap.ArenaAllocator = .init(std.heap.c_allocator);
+        errdefer arena.deinit();
+        const executable = allocate(&arena, gpu, program) catch |e| return switch (e) {
+            error.Unsupported => error.Unsupported,
+            else => failure.raise(error.OutOfMemory, "no memory for the program itself", .{}),
+        };
+        errdefer executable.free_blocks();
+        for (&executable.blocks) |*block| block.* = try gpu.alloc(executable.image.len);
+        executable.arena = arena;
+        return executable;
+    }
+
+    pub fn free(x: *Executable) void {
+        x.gpu.enter();
+        for (&x.graphs) |*graph| drop(x.gpu, graph);
+        x.free_blocks();
+        // The executable lies in its own arena, so the arena's state has to leave it first.
+        const arena = x.arena;
+        arena.deinit();
+    }
+
+    fn free_blocks(x: *Executable) void {
+        for (x.blocks) |block| if (block != 0) x.gpu.free(block);
+    }
+
+    /// Device memory of the program itself.
+    pub fn bytes(x: *const Executable) u64 {
+        return x.image.len * x.blocks.len;
+    }
+
+    /// Brings the addresses of a slot to the device. The program's operands have them already.
+    pub fn resolve(x: *Executable, program: *const Program, slot: u1) Error!void {
+        x.gpu.enter();
+        drop(x.gpu, &x.graphs[slot]);
+        const at = Offsets.of(&x.plan);
+        const base = x.blocks[slot];
+        const tasks: [*]Task = @ptrCast(x.image.ptr);
+        const operands: [*]abi.Operand = @ptrCast(@alignCast(x.image.ptr + at.operands));
+        for (x.plan.launches.items, 0..) |launch, i| {
+            tasks[i] = .{
+                .operands = base + at.operands + launch.first_part * @sizeOf(abi.Operand),
+                .words = base + at.words + launch.first_word * 4,
+                .operand_count = launch.part_count,
+                .word_count = launch.word_count,
+                .place = .{ .instruction = launch.instruction + 1, .program = x.serial },
+            };
+            const first = x.first_operands[launch.instruction];
+            for (launch.first_part..launch.first_part + launch.part_count) |k| {
+                const part = x.plan.parts.items[k];
+                operands[k] = part.view;
+                operands[k].data = program.operands[slot][first + part.index].data + part.offset;
+            }
+        }
+        @memcpy(x.image[at.words..], std.mem.sliceAsBytes(x.plan.words.items));
+        try x.gpu.write(base, x.image);
+    }
+
+    /// Puts a run behind what the GPU does already; its end shows in event `report`.
+    pub fn start(x: *Executable, program: *Program, slot: u1, report: usize) Error!void {
+        const gpu = x.gpu;
+        if (gpu.stepwise or program.profiling) {
+            try x.step(program, slot);
+        } else {
+            if (x.graphs[slot] == null) try x.capture(slot);
+            const begun = gpu.driver.call.cuGraphLaunch(x.graphs[slot], gpu.compute);
+            try gpu.driver.check(begun, "program {s} cannot be started", .{program.name});
+        }
+        const reports: [*]Fault = @ptrCast(@alignCast(gpu.reports.?));
+        const call = &gpu.driver.call;
+        const size = @sizeOf(Fault);
+        const copied = call.cuMemcpyDtoHAsync_v2(&reports[report], gpu.fault, size, gpu.compute);
+        try gpu.driver.check(copied, "program {s} cannot be started", .{program.name});
+        const recorded = call.cuEventRecord(gpu.done[report], gpu.compute);
+        try gpu.driver.check(recorded, "program {s} cannot be started", .{program.name});
+    }
+
+    /// Whether the run has ended; a failure of the GPU itself or of the data is an error or a record.
+    pub fn poll(x: *Executable, program: *const Program, report: usize) Error!bool {
+        const gpu = x.gpu;
+        const state = gpu.driver.call.cuEventQuery(gpu.done[report]);
+        if (state == driver_file.not_ready) return false;
+        try gpu.driver.check(
+            state,
+            "program {s} failed on GPU {d} (THESEUS_CUDA_STEPWISE=1 names the instruction)",
+            .{ program.name, gpu.ordinal },
+        );
+        return true;
+    }
+
+    /// What the run left in the fault record.
+    pub fn fault(x: *const Executable, report: usize) ?Fault {
+        const reports: [*]const Fault = @ptrCast(@alignCast(x.gpu.reports.?));
+        const found = reports[report];
+        return if (found.place == task_file.Place.none) null else found;
+    }
+
+    fn capture(x: *Executable, slot: u1) Error!void {
+        const gpu = x.gpu;
+        const call = &gpu.driver.call;
+        const what = "a CUDA graph cannot be made";
+        try gpu.driver.check(call.cuStreamBeginCapture_v2(gpu.compute, capture_relaxed), what, .{});
+        for (x.plan.launches.items, 0..) |*launch, i| try x.launch_one(launch, i, slot);
+        var graph: Handle = null;
+        try gpu.driver.check(call.cuStreamEndCapture(gpu.compute, &graph), what, .{});
+        const made = call.cuGraphInstantiateWithFlags(&x.graphs[slot], graph, 0);
+        _ = call.cuGraphDestroy(graph);
+        try gpu.driver.check(made, what, .{});
+    }
+
+    /// One launch at a time, each waited for: times every instruction, and a failure names its own.
+    fn step(x: *Executable, program: *Program, slot: u1) Error!void {
+        const gpu = x.gpu;
+        for (x.plan.launches.items, 0..) |*launch, i| {
+            const begin = pool.now_ns();
+            try x.launch_one(launch, i, slot);
+            const ins = &program.instructions[0][launch.instruction];
+            const scope = program.scopes[launch.instruction];
+            try gpu.driver.check(
+                gpu.driver.call.cuStreamSynchronize(gpu.compute),
+                "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}",
+                .{
+                    program.name,
+                    gpu.ordinal,
+                    ins.node,
+                    @tagName(launch.kernel),
+                    if (scope.len > 0) ", " else "",
+                    scope,
+                },
+            );
+            program.profile_ns[launch.instruction] += pool.now_ns() - begin;
+        }
+    }
+
+    fn launch_one(
+        x: *Executable,
+        launch: *const launches.Launch,
+        index: usize,
+        slot: u1,
+    ) Error!void {
+        const gpu = x.gpu;
+        const task: Address = x.blocks[slot] + index * @sizeOf(Task);
+        const parameters = [_]?*const anyopaque{ &task, &gpu.fault };
+        const begun = gpu.driver.call.cuLaunchKernel(
+            x.functions[index],
+            launch.grid[0],
+            launch.grid[1],
+            launch.grid[2],
+            launches.threads,
+            1,
+            1,
+            launch.shared_bytes,
+            gpu.compute,
+            &parameters,
+            null,
+        );
+        try gpu.driver.check(begun, "the kernel {s} cannot be started", .{@tagName(launch.kernel)});
+    }
+};
+
+fn drop(gpu: *Gpu, graph: *Handle) void {
+    if (graph.* != null) _ = gpu.driver.call.cuGraphExecDestroy(graph.*);
+    graph.* = null;
+}
+
+/// Where the parts of a block begin.
+const Offsets = struct {
+    operands: usize,
+    words: usize,
+    end: usize,
+
+    fn of(plan: *const launches.Plan) Offsets {
+        const operands = plan.launches.items.len * @sizeOf(Task);
+        const words = operands + plan.parts.items.len * @sizeOf(abi.Operand);
+        return .{ .operands = operands, .words = words, .end = words + plan.words.items.len * 4 };
+    }
+};
+
+fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program) !*Executable {
+    const a = arena.allocator();
+    const x = try a.create(Executable);
+    x.* = .{
+        .gpu = gpu,
+        .arena = undefined,
+        .serial = next_serial,
+        .plan = .{ .allocator = a },
+        .functions = undefined,
+        .first_operands = try a.alloc(u32, program.functions.len),
+        .image = undefined,
+    };
+    next_serial +%= 1;
+    if (next_serial == 0) next_serial = 1;
+    var first: u32 = 0;
+    for (program.instructions[0], 0..) |*ins, i| {
+        x.first_operands[i] = first;
+        first += ins.operand_count;
+        try x.plan.add(@intCast(i), ins);
+    }
+    x.functions = try a.alloc(Handle, x.plan.launches.items.len);
+    for (x.functions, x.plan.launches.items) |*to, launch| to.* = gpu.functions.get(launch.kernel);
+    x.image = try a.alignedAlloc(u8, .@"8", Offsets.of(&x.plan).end);
+    return x;
+}

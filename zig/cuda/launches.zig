@@ -1,0 +1,320 @@
+//! Which kernels an instruction is on a GPU, with their grids. Most are one launch with the operands as they are; some
+//! are several, with operands that are parts of the instruction's. Grids depend on shapes alone.
+const std = @import("std");
+const abi = @import("../abi.zig");
+const failure = @import("../failure.zig");
+
+const Error = failure.Error;
+const Instruction = abi.Instruction;
+const Operand = abi.Operand;
+
+/// Names of the kernels in cuda/*.cu.
+pub const Kernel = enum {
+    adamw,
+    argmax,
+    attention,
+    attention_cached,
+    attention_grad_keys,
+    attention_grad_queries,
+    cache_write,
+    copy,
+    cross_entropy,
+    cross_entropy_grad,
+    cumsum,
+    dynamic_slice,
+    dynamic_update,
+    embedding,
+    fill,
+    gather,
+    grad_norm,
+    grad_norm_chunks,
+    iota,
+    layer_norm,
+    layer_norm_grad,
+    layer_norm_grad_columns,
+    linear_cross_entropy,
+    linear_cross_entropy_grad,
+    map,
+    map_reduce,
+    matmul,
+    random_bits,
+    random_normal,
+    rms_norm,
+    rms_norm_grad,
+    rms_norm_grad_columns,
+    rope,
+    scatter_add,
+    softmax,
+    softmax_grad,
+};
+
+/// As THREADS of cuda/theseus.h, and shared memory that is enough for every kernel but `matmul`.
+pub const threads = 256;
+const shared_bytes = 4352;
+const matmul_shared_bytes = 8192;
+
+const blocks_max = 4096;
+const rows_max = 1 << 16;
+const matmul_tile = 64;
+const columns = 32;
+const residues = 128;
+const norm_chunk = 65536;
+
+/// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
+pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
+
+pub const Launch = struct {
+    kernel: Kernel,
+    instruction: u32,
+    grid: [3]u32,
+    shared_bytes: u32,
+    first_part: u32,
+    part_count: u32,
+    first_word: u32,
+    word_count: u32,
+};
+
+pub const Plan = struct {
+    allocator: std.mem.Allocator,
+    launches: std.ArrayList(Launch) = .empty,
+    parts: std.ArrayList(Part) = .empty,
+    words: std.ArrayList(u32) = .empty,
+    /// Of the instruction that is being planned.
+    index: u32 = 0,
+
+    /// Appends the launches of one checked instruction.
+    pub fn add(p: *Plan, index: u32, ins: *const Instruction) Error!void {
+        p.index = index;
+        p.choose(ins) catch |e| return if (e == error.Unsupported)
+            error.Unsupported
+        else
+            failure.raise(error.OutOfMemory, "no memory for a program", .{});
+    }
+
+    fn choose(p: *Plan, ins: *const Instruction) !void {
+        const first = ins.operand(0);
+        switch (ins.opcode) {
+            .map => try p.whole(.map, ins, elements(ins.operand(ins.word(0)))),
+            .map_reduce => try p.whole(.map_reduce, ins, rows(ins.operand(ins.word(2)).count())),
+            .copy => try p.whole(.copy, ins, elements(ins.operand(1))),
+            .fill => try p.whole(.fill, ins, elements(first)),
+            .iota => try p.whole(.iota, ins, elements(first)),
+            .random_bits => try p.whole(.random_bits, ins, elements(ins.operand(2))),
+            .random_normal => try p.whole(.random_normal, ins, elements(first)),
+            .matmul => try p.matmul(ins),
+            .cumsum => try p.whole(.cumsum, ins, elements(first)),
+            .argmax => try p.whole(.argmax, ins, rows(row_count(first))),
+            .gather => try p.whole(.gather, ins, rows(ins.operand(1).count())),
+            .embedding => try p.whole(.embedding, ins, rows(first.count())),
+            .scatter_add => try p.scatter(ins, 1, 2, 0),
+            .embedding_grad => try p.scatter(ins, 0, 1, if (ins.word(0) == 1) 2 else null),
+            .dynamic_slice => try p.whole(.dynamic_slice, ins, elements(ins.operand(2))),
+            .dynamic_update => {
+                try p.copy_whole(ins, 0, 3);
+                try p.whole(.dynamic_update, ins, elements(ins.operand(1)));
+            },
+            .cache_write => {
+                try p.copy_whole(ins, 0, 4);
+                try p.whole(.cache_write, ins, rows(ins.operand(3).count()));
+            },
+            .layer_norm => try p.whole(.layer_norm, ins, rows(row_count(first))),
+            .layer_norm_grad => {
+                try p.whole(.layer_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
+                try p.whole(.layer_norm_grad, ins, rows(row_count(first)));
+            },
+            .rms_norm => try p.whole(.rms_norm, ins, rows(row_count(first))),
+            .rms_norm_grad => {
+                try p.whole(.rms_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
+                try p.whole(.rms_norm_grad, ins, rows(row_count(first)));
+            },
+            .softmax => try p.whole(.softmax, ins, rows(row_count(first))),
+            .softmax_grad => try p.whole(.softmax_grad, ins, rows(row_count(first))),
+            .cross_entropy => try p.whole(.cross_entropy, ins, rows(row_count(first))),
+            .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, rows(row_count(first))),
+            .linear_cross_entropy => try p.linear_loss(ins, false),
+            .linear_cross_entropy_grad => try p.linear_loss(ins, true),
+            .attention => try p.whole(.attention, ins, rows(first.count() / first.dims[3])),
+            .attention_grad => {
+                const keys = ins.operand(1);
+                const queries = rows(first.count() / first.dims[3]);
+                try p.whole(.attention_grad_queries, ins, queries);
+                try p.whole(.attention_grad_keys, ins, rows(keys.count() / keys.dims[3]));
+            },
+            .attention_cached => {
+                try p.whole(.attention_cached, ins, rows(first.count() / first.dims[3]));
+            },
+            .rope => try p.whole(.rope, ins, elements(first)),
+            .adamw => try p.whole(.adamw, ins, elements(first)),
+            .grad_norm => try p.grad_norm(ins),
+        }
+    }
+
+    /// A launch with the instruction's operands and words.
+    fn whole(p: *Plan, kernel: Kernel, ins: *const Instruction, grid: [3]u32) !void {
+        const first: u32 = @intCast(p.parts.items.len);
+        for (ins.operands[0..ins.operand_count], 0..) |operand, i|
+            try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
+        try p.launch(kernel, grid, first, ins.words[0..ins.word_count]);
+    }
+
+    fn some(p: *Plan, kernel: Kernel, grid: [3]u32, parts: []const Part, words: []const u32) !void {
+        const first: u32 = @intCast(p.parts.items.len);
+        try p.parts.appendSlice(p.allocator, parts);
+        try p.launch(kernel, grid, first, words);
+    }
+
+    fn launch(p: *Plan, kernel: Kernel, grid: [3]u32, first: u32, words: []const u32) !void {
+        const first_word: u32 = @intCast(p.words.items.len);
+        try p.words.appendSlice(p.allocator, words);
+        try p.launches.append(p.allocator, .{
+            .kernel = kernel,
+            .instruction = p.index,
+            .grid = grid,
+            .shared_bytes = if (kernel == .matmul) matmul_shared_bytes else shared_bytes,
+            .first_part = first,
+            .part_count = @as(u32, @intCast(p.parts.items.len)) - first,
+            .first_word = first_word,
+            .word_count = @intCast(words.len),
+        });
+    }
+
+    fn copy_whole(p: *Plan, ins: *const Instruction, from: u32, to: u32) !void {
+        const parts = [_]Part{ part(ins, from), part(ins, to) };
+        try p.some(.copy, elements(ins.operand(to)), &parts, &.{});
+    }
+
+    fn matmul(p: *Plan, ins: *const Instruction) !void {
+        const a = ins.operand(0);
+        const grid = try product_grid(a.dims[0], a.dims[1], ins.operand(1).dims[2]);
+        try p.whole(.matmul, ins, grid);
+    }
+
+    fn scatter(p: *Plan, ins: *const Instruction, ids: u32, updates: u32, base: ?u32) !void {
+        const out: u32 = ins.operand_count - 1;
+        const table = ins.operand(out);
+        if (base) |from| {
+            try p.copy_whole(ins, from, out);
+        } else {
+            try p.some(.fill, elements(table), &.{part(ins, out)}, &.{0});
+        }
+        const row = table.count() / table.dims[0];
+        const grid = .{ @min(residues, table.dims[0]), ceil(row, threads), 1 };
+        const parts = [_]Part{ part(ins, ids), part(ins, updates), part(ins, out) };
+        try p.some(.scatter_add, grid, &parts, &.{});
+    }
+
+    fn grad_norm(p: *Plan, ins: *const Instruction) !void {
+        var chunks: u32 = 0;
+        for (ins.operands[0 .. ins.operand_count - 2]) |*o| chunks += ceil(o.count(), norm_chunk);
+        if (chunks > 0) try p.whole(.grad_norm_chunks, ins, .{ chunks, 1, 1 });
+        const first: u32 = @intCast(p.parts.items.len);
+        for (ins.operands[0..ins.operand_count], 0..) |operand, i|
+            try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
+        try p.launch(.grad_norm, .{ 1, 1, 1 }, first, &.{chunks});
+    }
+
+    /// linear_cross_entropy and its gradient: see cuda/linear_cross_entropy.cu.
+    fn linear_loss(p: *Plan, ins: *const Instruction, grad: bool) !void {
+        const x = ins.operand(0);
+        const has_base = grad and ins.word(2) == 1;
+        const results: u32 = if (grad) @as(u32, 4) + @intFromBool(has_base) else 3;
+        const logits: u32 = ins.operand_count - 1;
+        const m = row_count(x);
+        const c = last(x);
+        const v: u64 = ins.operand(1).dims[0];
+        const chunk = @min(ins.word(1), m);
+        const words = [4]u32{ 0, ins.word(0), 0, @bitCast(@as(f32, 1)) };
+        var start: u64 = 0;
+        while (start < m) : (start += chunk) {
+            const n = @min(chunk, m - start);
+            const rows_of_x = matrix(ins, 0, start * c * abi.dtype_bytes(x.dtype), n, c);
+            const logits_of = matrix(ins, logits, 0, n, v);
+            const weights = matrix(ins, 1, 0, v, c);
+            const grid = try product_grid(1, n, v);
+            try p.some(.matmul, grid, &.{ rows_of_x, transposed(weights), logits_of }, &words);
+            const targets = vector(ins, 2, start, n);
+            const loss = vector(ins, results, start, n);
+            const lse = vector(ins, results + 1, start, n);
+            var flat = logits_of;
+            flat.view.rank = 2;
+            flat.view.dims[0..2].* = .{ @intCast(n), @intCast(v) };
+            const kernel: Kernel = if (grad) .linear_cross_entropy_grad else .linear_cross_entropy;
+            const dloss = vector(ins, 3, start, n);
+            const parts = [_]Part{ flat, targets, loss, lse, dloss };
+            const row_words = [_]u32{@intCast(start)};
+            try p.some(kernel, rows(n), parts[0..if (grad) 5 else 4], &row_words);
+            if (!grad) continue;
+            const dx = matrix(ins, results + 2, start * c * 4, n, c);
+            const dw = matrix(ins, results + 3, 0, v, c);
+            try p.some(.matmul, try product_grid(1, n, c), &.{ logits_of, weights, dx }, &words);
+            const before = if (start > 0) dw else matrix(ins, 4, 0, v, c);
+            const adds = start > 0 or has_base;
+            const sum = [_]Part{ transposed(logits_of), rows_of_x, before, dw };
+            const plain = [_]Part{ transposed(logits_of), rows_of_x, dw };
+            var dw_words = words;
+            if (adds) dw_words[0] = abi.MatmulFlag.residual;
+            const dw_grid = try product_grid(1, v, c);
+            try p.some(.matmul, dw_grid, if (adds) &sum else &plain, &dw_words);
+        }
+    }
+};
+
+fn part(ins: *const Instruction, index: u32) Part {
+    return .{ .index = index, .view = ins.operand(index).* };
+}
+
+/// Operand `index` from `offset` bytes on as [1, rows, columns], row-major; the workspace is u32 and holds f32.
+fn matrix(ins: *const Instruction, index: u32, offset: u64, m: u64, n: u64) Part {
+    var view = ins.operand(index).*;
+    view.rank = 3;
+    view.dims[0..3].* = .{ 1, @intCast(m), @intCast(n) };
+    view.strides[0..3].* = .{ m * n, n, 1 };
+    if (view.dtype == .u32) view.dtype = .f32;
+    return .{ .index = index, .offset = offset, .view = view };
+}
+
+fn transposed(of: Part) Part {
+    var moved = of;
+    std.mem.swap(u32, &moved.view.dims[1], &moved.view.dims[2]);
+    std.mem.swap(u64, &moved.view.strides[1], &moved.view.strides[2]);
+    return moved;
+}
+
+/// Elements [start, start + n) of a contiguous operand of 4-byte elements.
+fn vector(ins: *const Instruction, index: u32, start: u64, n: u64) Part {
+    var view = ins.operand(index).*;
+    view.rank = 1;
+    view.dims[0] = @intCast(n);
+    view.strides[0] = 1;
+    return .{ .index = index, .offset = start * 4, .view = view };
+}
+
+fn elements(o: *const Operand) [3]u32 {
+    return .{ @intCast(@max(1, @min(blocks_max, (o.count() + threads - 1) / threads))), 1, 1 };
+}
+
+fn rows(count: u64) [3]u32 {
+    return .{ @intCast(@max(1, @min(rows_max, count))), 1, 1 };
+}
+
+fn product_grid(batch: u64, m: u64, n: u64) Error![3]u32 {
+    const down = ceil(m, matmul_tile);
+    if (down > 65535) return failure.raise(
+        error.Unsupported,
+        "a matrix product of {d} rows is more than a GPU takes at once",
+        .{m},
+    );
+    return .{ ceil(n, matmul_tile), down, @intCast(@min(65535, batch)) };
+}
+
+fn ceil(n: u64, each: u64) u32 {
+    return @intCast(@max(1, (n + each - 1) / each));
+}
+
+fn last(o: *const Operand) u64 {
+    return o.dim_last(0);
+}
+
+fn row_count(o: *const Operand) u64 {
+    return o.count() / @max(1, last(o));
+}
