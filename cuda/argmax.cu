@@ -1,4 +1,4 @@
-/// argmax: index of the largest element of each row; the lowest index wins, NaN counts as the largest. A block a row.
+/// argmax: index of the largest element of each row; the lowest index wins, NaN counts as the largest. A warp a row.
 #pragma once
 #include "theseus.h"
 
@@ -15,16 +15,15 @@ struct Later {
 };
 
 KERNEL(argmax) {
-    SHARED(u64, shared);
     const Operand &in = task.operands[0], &out = task.operands[1];
     u64 n = last_dim(in), rows = row_count(in);
-    for (u64 row = blockIdx.x; row < rows; row += gridDim.x) {
+    for (u64 row = warp_index(); row < rows; row += warp_count()) {
         u64 best = 0;
-        for (u64 i = threadIdx.x; i < n; i += THREADS) {
+        for (u64 i = lane(); i < n; i += 32) {
             u64 candidate = (u64)rank_of(load_float(in, row * n + i)) << 32 | (u32)~(u32)i;
             best = Later::join(best, candidate);
         }
-        best = block_join<Later>(best, shared);
-        if (threadIdx.x == 0) pointer<u32>(out)[row] = ~(u32)best;
+        best = warp_join<Later>(best);
+        if (lane() == 0) pointer<u32>(out)[row] = ~(u32)best;
     }
 }

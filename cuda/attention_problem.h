@@ -52,43 +52,43 @@ DEV float dot(const Operand& a, u64 a_at, const Operand& b, u64 b_at, u64 size) 
     return sum;
 }
 
-/// Dims of a head that one thread may have to sum (size <= 512).
-#define HEAD_PARTS 2
+/// Dims of a head that one lane may have to sum (size <= 512).
+#define HEAD_PARTS 16
 
-/// One query row against a run of keys, flash style: `at` gives the offset of a key's row, `out` the sums of values.
+/// One query row against a run of keys, flash style, by a warp: a lane a key, then a lane every 32nd dim.
 struct QueryRow {
     const Operand *q, *keys, *values;
     u64 q_at, size;
     float scale;
 };
 
-/// `shared`: THREADS + WARPS floats. Returns the log of the sum of exponentials (-inf where nothing is seen); out[] holds
-/// the weighted mean of the values at dims threadIdx.x + part * THREADS.
+/// `weights`: 32 floats of the warp's own. `at` gives the offset of a key's row. Returns the log of the sum of exponentials
+/// (-inf where nothing is seen); out[] holds the weighted mean of the values at dims lane + 32 * part.
 template <class At>
-static __device__ float attend(const QueryRow& row, u64 start, u64 end, At at, float* shared, float* out) {
-    float *weights = shared, *join = shared + THREADS;
+static __device__ float attend(const QueryRow& row, u64 start, u64 end, At at, float* weights, float* out) {
     float top = -INFINITY, total = 0.0f;
     for (u32 part = 0; part < HEAD_PARTS; part++) out[part] = 0.0f;
-    for (u64 first = start; first < end; first += THREADS) {
-        u64 key = first + threadIdx.x;
+    for (u64 first = start; first < end; first += 32) {
+        u64 key = first + lane();
         float score = -INFINITY;
         if (key < end) score = dot(*row.q, row.q_at, *row.keys, at(*row.keys, key), row.size) * row.scale;
-        float higher = max_float(top, block_max(score, join));
+        float higher = max_float(top, warp_max(score));
         float weight = key < end ? expf(score - higher) : 0.0f;
         float old = top == -INFINITY ? 0.0f : expf(top - higher);
-        weights[threadIdx.x] = weight;
-        total = total * old + block_sum(weight, join);
-        u64 count = end - first < THREADS ? end - first : THREADS;
-        for (u32 part = 0; part < HEAD_PARTS; part++) {
-            u64 d = threadIdx.x + part * THREADS;
-            if (d >= row.size) continue;
+        weights[lane()] = weight;
+        total = total * old + warp_sum(weight);
+        __syncwarp();
+        u64 count = end - first < 32 ? end - first : 32;
+        for (u32 part = 0; part < HEAD_PARTS && lane() + part * 32 < row.size; part++) {
             float sum = out[part] * old;
-            for (u64 j = 0; j < count; j++)
-                sum = fmaf(weights[j], load_float(*row.values, at(*row.values, first + j) + d), sum);
+            for (u64 j = 0; j < count; j++) {
+                u64 from = at(*row.values, first + j) + lane() + part * 32;
+                sum = fmaf(weights[j], load_float(*row.values, from), sum);
+            }
             out[part] = sum;
         }
         top = higher;
-        __syncthreads();
+        __syncwarp();
     }
     for (u32 part = 0; part < HEAD_PARTS; part++) out[part] = total == 0.0f ? 0.0f : out[part] / total;
     return total == 0.0f ? -INFINITY : top + logf(total);

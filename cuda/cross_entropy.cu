@@ -1,14 +1,13 @@
-/// cross_entropy: loss and log-sum-exp, a block a row. An i32 target of -1 is ignored: loss 0.
+/// cross_entropy: loss and log-sum-exp, a warp a row. An i32 target of -1 is ignored: loss 0.
 #pragma once
 #include "logits.h"
 
 KERNEL(cross_entropy) {
-    SHARED(float, shared);
     const Operand &logits = task.operands[0], &targets = task.operands[1];
     u64 v = last_dim(logits), m = row_count(logits);
-    for (u64 row = blockIdx.x; row < m; row += gridDim.x) {
-        RowSum r = row_sum(logits, row * v, v, shared);
-        if (threadIdx.x != 0) continue;
+    for (u64 row = warp_index(); row < m; row += warp_count()) {
+        RowSum r = row_sum(logits, row * v, v);
+        if (lane() != 0) continue;
         i64 target = load_target(task, fault, targets, row, row, v);
         pointer<float>(task.operands[3])[row] = r.top + logf(r.sum);
         pointer<float>(task.operands[2])[row] =

@@ -26,24 +26,23 @@ KERNEL(layer_norm_grad_columns) {
 }
 
 KERNEL(layer_norm_grad) {
-    SHARED(float, shared);
     const Operand* x = task.operands;
     bool has_residual = task.words[1] == 1;
     const float *weight = pointer<float>(x[1]), *dy = pointer<float>(x[4]);
     const float* residual = has_residual ? pointer<float>(x[5]) : 0;
     float* dx = pointer<float>(x[5 + has_residual]);
     u64 c = last_dim(*x), m = row_count(*x);
-    for (u64 row = blockIdx.x; row < m; row += gridDim.x) {
+    for (u64 row = warp_index(); row < m; row += warp_count()) {
         float mean = pointer<float>(x[2])[row], rstd = pointer<float>(x[3])[row];
         float g_sum = 0.0f, gn_sum = 0.0f;
-        for (u64 i = threadIdx.x; i < c; i += THREADS) {
+        for (u64 i = lane(); i < c; i += 32) {
             float g = dy[row * c + i] * weight[i];
             g_sum += g;
             gn_sum += g * (load_float(*x, row * c + i) - mean) * rstd;
         }
-        g_sum = block_sum(g_sum, shared) / (float)c;
-        gn_sum = block_sum(gn_sum, shared) / (float)c;
-        for (u64 i = threadIdx.x; i < c; i += THREADS) {
+        g_sum = warp_sum(g_sum) / (float)c;
+        gn_sum = warp_sum(gn_sum) / (float)c;
+        for (u64 i = lane(); i < c; i += 32) {
             u64 at = row * c + i;
             float n = (load_float(*x, at) - mean) * rstd;
             float d = rstd * (dy[at] * weight[i] - g_sum - n * gn_sum);

@@ -3,6 +3,5 @@
 #include "linear_cross_entropy.cu"
 
 KERNEL(linear_cross_entropy_grad) {
-    SHARED(float, shared);
-    chunk_loss(task, fault, true, shared);
+    chunk_loss(task, fault, true);
 }

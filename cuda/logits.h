@@ -6,14 +6,14 @@ struct RowSum {
     float top, sum;
 };
 
-/// All threads of the block get the row's; `shared` holds WARPS floats.
-DEV RowSum row_sum(const Operand& logits, u64 base, u64 classes, float* shared) {
+/// All lanes of the warp get the row's.
+DEV RowSum row_sum(const Operand& logits, u64 base, u64 classes) {
     RowSum r = {-INFINITY, 0.0f};
-    for (u64 i = threadIdx.x; i < classes; i += THREADS)
+    for (u64 i = lane(); i < classes; i += 32)
         r.top = max_float(r.top, load_float(logits, base + i));
-    r.top = block_max(r.top, shared);
-    for (u64 i = threadIdx.x; i < classes; i += THREADS)
+    r.top = warp_max(r.top);
+    for (u64 i = lane(); i < classes; i += 32)
         r.sum += expf(load_float(logits, base + i) - r.top);
-    r.sum = block_sum(r.sum, shared);
+    r.sum = warp_sum(r.sum);
     return r;
 }

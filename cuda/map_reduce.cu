@@ -1,5 +1,5 @@
-/// map_reduce: the bytecode of `map`, then a sum or a maximum over a mask of dims. One block makes one result; sums of
-/// floats are f64. Words: kind (0 sum, 1 max), mask, then those of `map`.
+/// map_reduce: the bytecode of `map`, then a sum or a maximum over a mask of dims. A warp makes a
+/// result, or a block where many elements become one; sums of floats are f64. Words: kind (0 sum, 1 max), mask, then those of `map`.
 #pragma once
 #include "bytecode.h"
 
@@ -20,6 +20,12 @@ struct Reduced {
     u32 whole;
 };
 
+template <class How, class T> DEV T join(T value, bool wide, T* shared) {
+    return wide ? block_join<How>(value, shared) : warp_join<How>(value);
+}
+
+#define WIDE_LENGTH 2048
+
 KERNEL(map_reduce) {
     SHARED(double, shared);
     bool adds = task.words[0] == 0;
@@ -34,9 +40,13 @@ KERNEL(map_reduce) {
     load_constants(code, registers);
     u64 results = count_of(out);
     bool floats = out.dtype == F32 || out.dtype == BF16, is_signed = out.dtype == I32;
-    for (u64 k = blockIdx.x; k < results; k += gridDim.x) {
+    // As `reduce_grid` of zig/cuda/launches.zig.
+    bool wide = length > WIDE_LENGTH;
+    u64 first_result = wide ? blockIdx.x : warp_index(), results_step = wide ? gridDim.x : warp_count();
+    u64 first_step = wide ? threadIdx.x : lane(), steps = wide ? THREADS : 32;
+    for (u64 k = first_result; k < results; k += results_step) {
         Reduced r = {0.0, -INFINITY, adds ? 0u : is_signed ? 0x80000000u : 0u};
-        for (u64 step = threadIdx.x; step < length; step += blockDim.x) {
+        for (u64 step = first_step; step < length; step += steps) {
             for (u32 i = 0; i < code.inputs; i++) {
                 const Operand& o = task.operands[i];
                 registers[i] = load_register(o, reduced_offset(o, mask, k, step));
@@ -51,11 +61,11 @@ KERNEL(map_reduce) {
             else r.whole = value > r.whole ? value : r.whole;
         }
         u32 result;
-        if (floats && adds) result = bits_of((float)block_sum(r.sum, shared));
-        else if (floats) result = bits_of(block_max(r.top, (float*)shared));
-        else if (adds) result = block_sum(r.whole, (u32*)shared);
-        else if (is_signed) result = (u32)block_max((i32)r.whole, (i32*)shared);
-        else result = block_max(r.whole, (u32*)shared);
-        if (threadIdx.x == 0) store_register(out, k, result);
+        if (floats && adds) result = bits_of((float)join<Add>(r.sum, wide, shared));
+        else if (floats) result = bits_of(join<Max>(r.top, wide, (float*)shared));
+        else if (adds) result = join<Add>(r.whole, wide, (u32*)shared);
+        else if (is_signed) result = (u32)join<Max>((i32)r.whole, wide, (i32*)shared);
+        else result = join<Max>(r.whole, wide, (u32*)shared);
+        if (first_step == 0) store_register(out, k, result);
     }
 }

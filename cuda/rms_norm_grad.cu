@@ -18,19 +18,18 @@ KERNEL(rms_norm_grad_columns) {
 }
 
 KERNEL(rms_norm_grad) {
-    SHARED(float, shared);
     const Operand* x = task.operands;
     bool has_residual = task.words[0] == 1;
     const float *weight = pointer<float>(x[1]), *dy = pointer<float>(x[3]);
     const float* residual = has_residual ? pointer<float>(x[4]) : 0;
     float* dx = pointer<float>(x[4 + has_residual]);
     u64 c = last_dim(*x), m = row_count(*x);
-    for (u64 row = blockIdx.x; row < m; row += gridDim.x) {
+    for (u64 row = warp_index(); row < m; row += warp_count()) {
         float rstd = pointer<float>(x[2])[row], gn_sum = 0.0f;
-        for (u64 i = threadIdx.x; i < c; i += THREADS)
+        for (u64 i = lane(); i < c; i += 32)
             gn_sum += dy[row * c + i] * weight[i] * load_float(*x, row * c + i) * rstd;
-        gn_sum = block_sum(gn_sum, shared) / (float)c;
-        for (u64 i = threadIdx.x; i < c; i += THREADS) {
+        gn_sum = warp_sum(gn_sum) / (float)c;
+        for (u64 i = lane(); i < c; i += 32) {
             u64 at = row * c + i;
             float d = rstd * (dy[at] * weight[i] - load_float(*x, at) * rstd * gn_sum);
             dx[at] = residual ? d + residual[at] : d;

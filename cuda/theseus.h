@@ -161,11 +161,24 @@ struct Max {
     static __device__ __forceinline__ u32 join(u32 a, u32 b) { return a > b ? a : b; }
 };
 
+DEV u32 lane() { return threadIdx.x % 32; }
+/// Kernels over rows give each row to a warp.
+DEV u64 warp_index() { return (u64)blockIdx.x * WARPS + threadIdx.x / 32; }
+DEV u64 warp_count() { return (u64)gridDim.x * WARPS; }
+
+/// Joins one value of each lane, in a fixed order; every lane gets the result. All lanes must call it.
+template <class How, class T> static __device__ T warp_join(T value) {
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = How::join(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+}
+template <class T> static __device__ T warp_sum(T value) { return warp_join<Add>(value); }
+template <class T> static __device__ T warp_max(T value) { return warp_join<Max>(value); }
+
 /// Joins one value of each thread of the block, in a fixed order; every thread gets the result. `shared` holds WARPS
 /// values and is free again afterwards. All threads of the block must call it.
 template <class How, class T> static __device__ T block_join(T value, T* shared) {
-    for (int distance = 16; distance > 0; distance /= 2)
-        value = How::join(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    value = warp_join<How>(value);
     if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
     __syncthreads();
     T all = shared[0];

@@ -86,7 +86,7 @@ pub fn run(handle: i64, slot: i64) Error!i64 {
         if (loaded.program.executable) |executable| {
             // Until the device has the addresses they count as old.
             loaded.program.stale[s] = true;
-            try executable.resolve(loaded.program, s);
+            try loaded.device.explained(executable.resolve(loaded.program, s));
             loaded.program.stale[s] = false;
         }
     }

@@ -85,11 +85,15 @@ fn gpu_of(handle: i64) ?*Gpu {
     return (Buffer.get(handle) catch return null).gpu;
 }
 
+fn explained(handle: i64, result: Error!void) Error!void {
+    return (try Buffer.get(handle)).device.explained(result);
+}
+
 pub fn write(handle: i64, offset: i64, source: ?[*]const u8, bytes: i64) Error!void {
     const into = try Buffer.range(handle, offset, bytes);
     if (into.len == 0) return;
     const from = (source orelse return null_pointer())[0..into.len];
-    if (gpu_of(handle)) |gpu| return gpu.write(@intFromPtr(into.ptr), from);
+    if (gpu_of(handle)) |gpu| return explained(handle, gpu.write(@intFromPtr(into.ptr), from));
     @memcpy(into, from);
 }
 
@@ -101,7 +105,7 @@ pub fn read(handle: i64, offset: i64, target: ?[*]u8, bytes: i64, running: bool)
         try Buffer.range(handle, offset, bytes);
     if (from.len == 0) return;
     const into = (target orelse return null_pointer())[0..from.len];
-    if (gpu_of(handle)) |gpu| return gpu.read(into, @intFromPtr(from.ptr));
+    if (gpu_of(handle)) |gpu| return explained(handle, gpu.read(into, @intFromPtr(from.ptr)));
     @memcpy(into, from);
 }
 

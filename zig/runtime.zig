@@ -184,6 +184,15 @@ pub const Device = struct {
         }
     }
 
+    /// A GPU that fails in a program fails in every copy from then on: what is told is the program's failure.
+    pub fn explained(device: *Device, result: Error!void) Error!void {
+        return result catch |e| {
+            _ = device.wait_until(device.submitted, 2 * std.time.ns_per_s);
+            try device.check_timeline();
+            return e;
+        };
+    }
+
     fn outcome(device: *Device, ticket: u64) Error!i64 {
         const failed = @atomicLoad(u64, &device.failed_ticket, .acquire);
         return if (failed != 0 and ticket >= failed) failure.adopt(&device.failed) else 1;

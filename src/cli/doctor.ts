@@ -2,8 +2,8 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
-import { libraryInfo, openDevice } from "../runtime/index.ts";
-import { UserError } from "../util/errors.ts";
+import { libraryInfo, NativeError, openDevice, openGpu } from "../runtime/index.ts";
+import { assert, UserError } from "../util/errors.ts";
 import { VERSION } from "../util/version.ts";
 import { command } from "./command.ts";
 import { bytesText, tableText } from "./format.ts";
@@ -32,12 +32,16 @@ function cpuCheck(): Check {
 
 function libraryChecks(): Check[] {
   try {
-    const { path, levels } = libraryInfo();
+    const { path, levels, cuda } = libraryInfo();
     const device = openDevice();
     const { level, threads, memory_bytes } = device.info;
     device.close();
     return [
-      { name: "library", state: "ok", detail: `${path} (levels ${levels.join(", ")})` },
+      {
+        name: "library",
+        state: "ok",
+        detail: `${path} (levels ${levels.join(", ")}${cuda ? ", CUDA" : ""})`,
+      },
       { name: "kernels", state: "ok", detail: `level ${level}` },
       { name: "threads", state: "ok", detail: `${threads} of ${cpus().length} logical CPUs` },
       { name: "usable memory", state: "ok", detail: bytesText(memory_bytes) },
@@ -64,16 +68,26 @@ function rootCheck(root: string): Check {
   }
 }
 
-const DRIVER_FOLDERS = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/wsl/lib"];
-
+/** A virtual GPU is called by its name: it stands for none. */
 function cudaCheck(): Check {
-  const driver = DRIVER_FOLDERS.map((folder) => join(folder, "libcuda.so.1")).find(existsSync);
-  const version = "/proc/driver/nvidia/version";
-  if (driver === undefined)
-    return { name: "cuda", state: "warn", detail: "no NVIDIA driver (libcuda.so.1) was found" };
-  const line = existsSync(version) ? (readFileSync(version, "utf8").split("\n")[0] ?? "") : "";
-  const detail = `${driver}${line === "" ? "" : `; ${line}`}; this version trains on the CPU only`;
-  return { name: "cuda", state: "warn", detail };
+  try {
+    const device = openGpu(0);
+    const { gpu, memory_bytes } = device.info;
+    device.close();
+    assert(gpu !== null, "a GPU says which one it is");
+    const { name, capability, cuda_version } = gpu;
+    const serves = `CUDA ${Math.floor(cuda_version / 1000)}.${(cuda_version % 1000) / 10}`;
+    const level = `compute capability ${(capability / 10).toFixed(1)}`;
+    const memory = `${bytesText(memory_bytes)} free`;
+    return { name: "cuda", state: "ok", detail: `GPU 0: ${name}, ${level}, ${serves}, ${memory}` };
+  } catch (error) {
+    if (!(error instanceof NativeError)) throw error;
+    // A machine without a GPU lacks nothing.
+    if (error.status === "io_failed")
+      return { name: "cuda", state: "warn", detail: "no NVIDIA driver (libcuda.so.1) was found" };
+    const fix = "training.device=cpu leaves the GPU alone";
+    return { name: "cuda", state: "warn", detail: error.message, fix };
+  }
 }
 
 export default command({

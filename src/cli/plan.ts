@@ -1,6 +1,6 @@
 /** @file theseus plan: what a run will need, to the byte, before it runs. */
 import { configSource, loadTraining } from "../jobs/load_job.ts";
-import { openDevice } from "../runtime/index.ts";
+import { chooseDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
 import { targetOf } from "../train/target.ts";
@@ -54,8 +54,7 @@ export default command({
     await loadUserCode(repeated.load);
     const { job, config: asked } = loadTraining(configSource(args.config), overrides);
     const config = (await job.resolve?.(asked, rootOf(undefined, undefined), null)) ?? asked;
-    const { threads } = config.values(trainingFields);
-    const device = openDevice(threads === null ? {} : { threads });
+    const device = chooseDevice(config.values(trainingFields));
     try {
       const plan = planRun(job, config, targetOf(device), device.info.memory_bytes);
       process.stdout.write(

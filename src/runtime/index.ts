@@ -1,5 +1,6 @@
 /** @file The runtime room: devices, buffers and loaded programs of the native library. */
 export { DeviceBuffer } from "./buffer.ts";
+export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";
 export {
   Device,
   type DeviceInfo,

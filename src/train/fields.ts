@@ -1,6 +1,17 @@
 /** @file Configuration of a training run. */
 import { field } from "../config/field.ts";
-import { enumOf, float, int, interval, list, nullable, orWord, string } from "../config/schema.ts";
+import {
+  enumOf,
+  float,
+  int,
+  interval,
+  list,
+  matching,
+  nullable,
+  orWord,
+  string,
+} from "../config/schema.ts";
+import { DEVICE_FORM } from "../runtime/index.ts";
 
 export const trainingFields = {
   steps: field(
@@ -56,6 +67,12 @@ export const trainingFields = {
     int({ min: 0, max: 2 ** 32 - 1 }),
     1,
     "of initial values, order of samples and dropout",
+  ),
+  device: field(
+    "training/device",
+    matching(DEVICE_FORM, "auto, cpu, cuda or cuda:N"),
+    "auto",
+    "cpu, cuda or cuda:1 (of those that CUDA_VISIBLE_DEVICES leaves); auto: a fit GPU, else the CPU",
   ),
   threads: field(
     "training/threads",

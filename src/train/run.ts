@@ -10,7 +10,7 @@ import { ValidationLoader } from "../data/loader.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
-import { type Device, openDevice } from "../runtime/index.ts";
+import { chooseDevice, type Device } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { batchOf } from "./batch_size.ts";
@@ -93,8 +93,7 @@ export async function runTraining(asked: TrainingRequest): Promise<RunFinished> 
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
   request.job.evaluation.check(request.config);
   for (const name of request.config.get(checkpointFields.afterSave)) SAVE_HOOKS.named(name);
-  const { threads } = request.config.values(trainingFields);
-  const device = openDevice(threads === null ? {} : { threads });
+  const device = chooseDevice(request.config.values(trainingFields));
   try {
     return await trainOn(device, model, dataset, { ...request, config });
   } finally {

@@ -1,5 +1,5 @@
 /** @file Ids and starts are data: one outside its range fails the run with the node's scope, and nothing is overrun. */
-import { describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import type { Attrs } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { get } from "../../src/ops/prim/get.ts";
@@ -7,8 +7,9 @@ import { input } from "../../src/ops/prim/input.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { opOf } from "../../src/ops/registry.ts";
 import { compile } from "../../src/passes/compile.ts";
-import { openDevice } from "../../src/runtime/index.ts";
+import { type Device, openDevice, openGpu } from "../../src/runtime/index.ts";
 import { targetOf } from "../../src/train/target.ts";
+import { buildVirtualGpu, DRIVER } from "../virtual_gpu/virtual_gpu.ts";
 import { runNative } from "./native.ts";
 
 const rows = refTensor([4, 8], "f32");
@@ -42,7 +43,13 @@ const cases: [string, readonly RefTensor[], Attrs][] = [
   ["attention_cached", [token, cache, cache, ids(0), slot(4)], heads],
 ];
 
-describe("ids outside their range", () => {
+const devices: [string, () => Device][] = [
+  ["the CPU", () => openDevice({ threads: 2, guarded: true })],
+  ["the virtual GPU", () => openGpu(0, { driver: DRIVER })],
+];
+beforeAll(buildVirtualGpu);
+
+describe.each(devices)("ids outside their range on %s", (_, open) => {
   test.each(cases)("%s %#", (name, operands, attrs) => {
     const b = new Builder("ids");
     const inputs = operands.map(({ shape, dtype }, i) =>
@@ -52,7 +59,7 @@ describe("ids outside their range", () => {
     b.node(id).types.forEach((_, i) => {
       b.output(`${i}`, get(b, id, i));
     });
-    using device = openDevice({ threads: 2, guarded: true });
+    using device = open();
     const compiled = compile(b.finish(), targetOf(device));
     const values = new Map(operands.map((value, i) => [`${i}`, value]));
     const run = () => runNative(device, compiled, values);

@@ -40,13 +40,16 @@ struct Kernel {
 enum State { READY, AT_BARRIER, IN_WARP, DONE };
 
 const int threads_max = 1024, warps_max = threads_max / 32;
-const size_t stack_bytes = 64 << 10;
+/// No power of two: stacks that lie on the same lines of a cache would throw each other out of it.
+const size_t stack_bytes = (16 << 10) + 5 * 64;
 
 struct Fiber {
     void* stack;
     dim3 thread;
     int id;
     State state;
+    /// Shuffles so far: they take turns between two sets of lanes, so that one barrier each is enough.
+    unsigned shuffles;
 };
 
 struct Block {
@@ -56,7 +59,7 @@ struct Block {
     void* scheduler;
     unsigned arrived[warps_max];
     /// What each lane of a warp shows to the others.
-    uint64_t lanes[warps_max][32];
+    uint64_t lanes[warps_max][2][32];
     Fiber fibers[threads_max];
     int order[threads_max];
     Entry entry;
@@ -96,12 +99,11 @@ inline void sync_warp() {
 }
 
 template <class T> T shuffle_xor(T value, int mask) {
-    uint64_t* lanes = block.lanes[current->id / 32];
+    uint64_t* lanes = block.lanes[current->id / 32][current->shuffles++ % 2];
     memcpy(&lanes[current->id % 32], &value, sizeof value);
     sync_warp();
     T other;
     memcpy(&other, &lanes[(current->id ^ mask) % 32], sizeof other);
-    sync_warp();
     return other;
 }
 
@@ -118,6 +120,7 @@ inline void start_fiber(int i) {
     unsigned x = block.threads.x, y = block.threads.y;
     f.id = i;
     f.state = READY;
+    f.shuffles = 0;
     f.thread = {(unsigned)i % x, (unsigned)i / x % y, (unsigned)i / x / y};
     // The entry finds the stack as a call would leave it; six saved registers lie below its address.
     void** top = (void**)(stacks + (i + 1) * stack_bytes) - 1;
@@ -217,6 +220,7 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
 #define blockDim (simt::block.threads)
 #define gridDim (simt::block.grid)
 #define __syncthreads simt::sync_block
+#define __syncwarp simt::sync_warp
 #define __shfl_xor_sync(mask, value, distance) simt::shuffle_xor(value, distance)
 
 inline unsigned long long atomicCAS(unsigned long long* at, unsigned long long expected, unsigned long long value) {

@@ -59,6 +59,7 @@ const matmul_tile = 64;
 const columns = 32;
 const residues = 128;
 const norm_chunk = 65536;
+const reduce_wide = 2048;
 
 /// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
 pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
@@ -95,7 +96,7 @@ pub const Plan = struct {
         const first = ins.operand(0);
         switch (ins.opcode) {
             .map => try p.whole(.map, ins, elements(ins.operand(ins.word(0)))),
-            .map_reduce => try p.whole(.map_reduce, ins, rows(ins.operand(ins.word(2)).count())),
+            .map_reduce => try p.whole(.map_reduce, ins, reduce_grid(ins)),
             .copy => try p.whole(.copy, ins, elements(ins.operand(1))),
             .fill => try p.whole(.fill, ins, elements(first)),
             .iota => try p.whole(.iota, ins, elements(first)),
@@ -103,7 +104,7 @@ pub const Plan = struct {
             .random_normal => try p.whole(.random_normal, ins, elements(first)),
             .matmul => try p.matmul(ins),
             .cumsum => try p.whole(.cumsum, ins, elements(first)),
-            .argmax => try p.whole(.argmax, ins, rows(row_count(first))),
+            .argmax => try p.whole(.argmax, ins, warps(row_count(first))),
             .gather => try p.whole(.gather, ins, rows(ins.operand(1).count())),
             .embedding => try p.whole(.embedding, ins, rows(first.count())),
             .scatter_add => try p.scatter(ins, 1, 2, 0),
@@ -117,31 +118,31 @@ pub const Plan = struct {
                 try p.copy_whole(ins, 0, 4);
                 try p.whole(.cache_write, ins, rows(ins.operand(3).count()));
             },
-            .layer_norm => try p.whole(.layer_norm, ins, rows(row_count(first))),
+            .layer_norm => try p.whole(.layer_norm, ins, warps(row_count(first))),
             .layer_norm_grad => {
                 try p.whole(.layer_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
-                try p.whole(.layer_norm_grad, ins, rows(row_count(first)));
+                try p.whole(.layer_norm_grad, ins, warps(row_count(first)));
             },
-            .rms_norm => try p.whole(.rms_norm, ins, rows(row_count(first))),
+            .rms_norm => try p.whole(.rms_norm, ins, warps(row_count(first))),
             .rms_norm_grad => {
                 try p.whole(.rms_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
-                try p.whole(.rms_norm_grad, ins, rows(row_count(first)));
+                try p.whole(.rms_norm_grad, ins, warps(row_count(first)));
             },
-            .softmax => try p.whole(.softmax, ins, rows(row_count(first))),
-            .softmax_grad => try p.whole(.softmax_grad, ins, rows(row_count(first))),
-            .cross_entropy => try p.whole(.cross_entropy, ins, rows(row_count(first))),
-            .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, rows(row_count(first))),
+            .softmax => try p.whole(.softmax, ins, warps(row_count(first))),
+            .softmax_grad => try p.whole(.softmax_grad, ins, warps(row_count(first))),
+            .cross_entropy => try p.whole(.cross_entropy, ins, warps(row_count(first))),
+            .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, warps(row_count(first))),
             .linear_cross_entropy => try p.linear_loss(ins, false),
             .linear_cross_entropy_grad => try p.linear_loss(ins, true),
-            .attention => try p.whole(.attention, ins, rows(first.count() / first.dims[3])),
+            .attention => try p.whole(.attention, ins, warps(first.count() / first.dims[3])),
             .attention_grad => {
                 const keys = ins.operand(1);
-                const queries = rows(first.count() / first.dims[3]);
+                const queries = warps(first.count() / first.dims[3]);
                 try p.whole(.attention_grad_queries, ins, queries);
-                try p.whole(.attention_grad_keys, ins, rows(keys.count() / keys.dims[3]));
+                try p.whole(.attention_grad_keys, ins, warps(keys.count() / keys.dims[3]));
             },
             .attention_cached => {
-                try p.whole(.attention_cached, ins, rows(first.count() / first.dims[3]));
+                try p.whole(.attention_cached, ins, warps(first.count() / first.dims[3]));
             },
             .rope => try p.whole(.rope, ins, elements(first)),
             .adamw => try p.whole(.adamw, ins, elements(first)),
@@ -242,7 +243,7 @@ pub const Plan = struct {
             const dloss = vector(ins, 3, start, n);
             const parts = [_]Part{ flat, targets, loss, lse, dloss };
             const row_words = [_]u32{@intCast(start)};
-            try p.some(kernel, rows(n), parts[0..if (grad) 5 else 4], &row_words);
+            try p.some(kernel, warps(n), parts[0..if (grad) 5 else 4], &row_words);
             if (!grad) continue;
             const dx = matrix(ins, results + 2, start * c * 4, n, c);
             const dw = matrix(ins, results + 3, 0, v, c);
@@ -293,6 +294,19 @@ fn elements(o: *const Operand) [3]u32 {
     return .{ @intCast(@max(1, @min(blocks_max, (o.count() + threads - 1) / threads))), 1, 1 };
 }
 
+/// A warp a row.
+fn warps(count: u64) [3]u32 {
+    return rows((count + threads / 32 - 1) / (threads / 32));
+}
+
+/// As cuda/map_reduce.cu: a warp a result, or a block where many elements become one.
+fn reduce_grid(ins: *const Instruction) [3]u32 {
+    const results = ins.operand(ins.word(2)).count();
+    const length = ins.operand(0).count() / results;
+    return if (length > reduce_wide) rows(results) else warps(results);
+}
+
+/// A block a row.
 fn rows(count: u64) [3]u32 {
     return .{ @intCast(@max(1, @min(rows_max, count))), 1, 1 };
 }

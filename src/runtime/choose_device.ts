@@ -1,0 +1,47 @@
+/** @file Which device a run gets: `auto`, `cpu`, `cuda` or `cuda:1`. */
+import { assert, DeviceError } from "../util/errors.ts";
+import { log } from "../util/log.ts";
+import { type Device, openDevice, openGpu } from "./device.ts";
+import { NativeError } from "./native_error.ts";
+
+export const DEVICE_FORM = /^(auto|cpu|cuda(:(0|[1-9]\d{0,3}))?)$/;
+
+export interface DeviceChoice {
+  /** Of DEVICE_FORM. */
+  readonly device: string;
+  /** Of a CPU device; null: one a core. */
+  readonly threads: number | null;
+}
+
+const openCpu = (threads: number | null): Device => openDevice(threads === null ? {} : { threads });
+
+const HINT = "device=cpu trains on the CPU; theseus doctor says what was found";
+
+function openNamed(name: string): Device {
+  try {
+    return openGpu(Number(name.split(":")[1] ?? 0));
+  } catch (error) {
+    if (error instanceof DeviceError) throw new DeviceError(error.message, { hint: HINT });
+    throw error;
+  }
+}
+
+/** The first GPU when it is fit; where there is a driver but no use of it, a line says why. */
+function openAuto(threads: number | null): Device {
+  try {
+    const device = openGpu(0);
+    log.info(`device: GPU 0, ${device.info.gpu?.name}`);
+    return device;
+  } catch (error) {
+    if (!(error instanceof NativeError)) throw error;
+    // No driver at all: the machine has no GPU, and nobody asked for one.
+    if (error.status !== "io_failed") log.warn(`training on the CPU: ${error.message}`);
+    return openCpu(threads);
+  }
+}
+
+export function chooseDevice({ device, threads }: DeviceChoice): Device {
+  assert(DEVICE_FORM.test(device), `a device, got ${device}`);
+  if (device === "cpu") return openCpu(threads);
+  return device === "auto" ? openAuto(threads) : openNamed(device);
+}

@@ -1,0 +1,64 @@
+/** @file What a missing, old or failing GPU says on the command line: one clear line and exit code 3, or the CPU. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { SMALL_CONFIG, Workplace } from "../cli/command_line.ts";
+import { buildVirtualGpu, DRIVER, OLD_DRIVER } from "./virtual_gpu.ts";
+
+const place = new Workplace();
+beforeAll(() => {
+  buildVirtualGpu();
+  place.file("run.yaml", SMALL_CONFIG);
+});
+afterAll(() => place.remove());
+
+let runs = 0;
+
+async function train(device: string, env: Readonly<Record<string, string>>) {
+  const args = ["run", `run${runs++}`, "run.yaml", ".", `training.device=${device}`];
+  const { code, stderr } = await place.run(args, { THESEUS_CUDA_DRIVER: DRIVER, ...env });
+  return { code, stderr };
+}
+
+const FAULTS: [string, string, Record<string, string>, RegExp][] = [
+  ["no driver", "cuda", { THESEUS_CUDA_DRIVER: "/none/libcuda.so.1" }, /install driver 580/],
+  ["half a driver", "cuda", { THESEUS_CUDA_DRIVER: OLD_DRIVER }, /too old: it has no cu\w+/],
+  ["CUDA 12", "cuda", { THESEUS_VGPU_DRIVER: "12040" }, /serves CUDA 12.4, CUDA 13.0 is needed/],
+  ["a GPU that is too old", "cuda", { THESEUS_VGPU_CAPABILITY: "75" }, /capability 7.5/],
+  ["an index out of range", "cuda:3", {}, /there is no GPU 3: this process sees 1/],
+  ["all GPUs hidden", "cuda", { CUDA_VISIBLE_DEVICES: "" }, /CUDA_VISIBLE_DEVICES hides it/],
+  [
+    "the tenth allocation",
+    "cuda",
+    { THESEUS_VGPU_FAIL_ALLOC: "10" },
+    /bytes do not fit into GPU 0/,
+  ],
+  ["little memory", "cuda", { THESEUS_VGPU_MEMORY: "500000" }, /MiB of memory/],
+  [
+    "a kernel",
+    "cuda",
+    { THESEUS_VGPU_FAIL_LAUNCH: "90" },
+    /program \w+ failed on GPU 0.*ILLEGAL_ADDR/,
+  ],
+];
+
+test.each(FAULTS)("%s", async (_, device, env, message) => {
+  const { code, stderr } = await train(device, env);
+  expect(stderr).toMatch(message);
+  expect(code).toBe(3);
+  expect(stderr).not.toContain("    at ");
+});
+
+test("one kernel at a time, the failing one is named", async () => {
+  const env = { THESEUS_VGPU_FAIL_LAUNCH: "90", THESEUS_CUDA_STEPWISE: "1" };
+  const { code, stderr } = await train("cuda", env);
+  expect(stderr).toMatch(/program \w+ failed on GPU 0 at node \d+, kernel \w+/);
+  expect(code).toBe(3);
+});
+
+test("auto says nothing without a driver, and why where there is one", async () => {
+  const silent = await train("auto", { THESEUS_CUDA_DRIVER: "/none/libcuda.so.1" });
+  expect(silent.code).toBe(0);
+  expect(silent.stderr).not.toMatch(/cuda|GPU|driver/i);
+  const old = await train("auto", { THESEUS_VGPU_DRIVER: "12040" });
+  expect(old.code).toBe(0);
+  expect(old.stderr).toMatch(/training on the CPU: .*CUDA 13.0 is needed/);
+});
