@@ -1,5 +1,5 @@
 /** @file Ids and starts are data: one outside its range fails the run with the node's scope, and nothing is overrun. */
-import { beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Attrs } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { get } from "../../src/ops/prim/get.ts";
@@ -7,9 +7,9 @@ import { input } from "../../src/ops/prim/input.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { opOf } from "../../src/ops/registry.ts";
 import { compile } from "../../src/passes/compile.ts";
-import { type Device, openDevice, openGpu } from "../../src/runtime/index.ts";
+import { type Device, openDevice } from "../../src/runtime/index.ts";
 import { targetOf } from "../../src/train/target.ts";
-import { buildVirtualGpu, DRIVER } from "../virtual_gpu/virtual_gpu.ts";
+import { openTestGpu } from "../virtual_gpu/virtual_gpu.ts";
 import { runNative } from "./native.ts";
 
 const rows = refTensor([4, 8], "f32");
@@ -45,10 +45,8 @@ const cases: [string, readonly RefTensor[], Attrs][] = [
 
 const devices: [string, () => Device][] = [
   ["the CPU", () => openDevice({ threads: 2, guarded: true })],
-  ["the virtual GPU", () => openGpu(0, { driver: DRIVER })],
+  ["a GPU", openTestGpu],
 ];
-beforeAll(buildVirtualGpu);
-
 describe.each(devices)("ids outside their range on %s", (_, open) => {
   test.each(cases)("%s %#", (name, operands, attrs) => {
     const b = new Builder("ids");

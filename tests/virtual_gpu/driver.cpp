@@ -4,7 +4,7 @@
 ///   THESEUS_VGPU_DRIVER=12040   version of the driver      THESEUS_VGPU_FAIL_ALLOC=k    the k-th allocation fails
 ///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel fails for good
 ///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
-///   THESEUS_VGPU_SEED=s         schedule of threads
+///   THESEUS_VGPU_SEED=s         other schedules of threads
 #include "../../cuda/theseus.cu"
 
 #include <pthread.h>
@@ -134,7 +134,8 @@ static void perform(const Work& w) {
         sticky = ILLEGAL_ADDRESS;
         return;
     }
-    u64 seed = setting("THESEUS_VGPU_SEED", 0);
+    // Another schedule for every launch: two runs of one program meet both kinds and must agree.
+    u64 seed = setting("THESEUS_VGPU_SEED", 0) + launch_count;
     simt::launch(w.entry, w.grid, w.block, w.shared, (const Task*)w.task, (Fault*)w.fault, seed);
 }
 

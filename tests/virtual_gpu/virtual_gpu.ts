@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { type Device, openGpu } from "../../src/runtime/index.ts";
 import { assert } from "../../src/util/errors.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -12,6 +13,13 @@ const folder = join(root, "zig-out/virtual_gpu");
 export const DRIVER = join(folder, "libdriver.so");
 /** Opens, but lacks most functions. */
 export const OLD_DRIVER = join(folder, "libold_driver.so");
+
+/** The GPU of the tests; THESEUS_TEST_GPU=1 takes the machine's own (scripts/gpu-check). */
+export function openTestGpu(): Device {
+  if (process.env.THESEUS_TEST_GPU === "1") return openGpu(0, { driver: "" });
+  buildVirtualGpu();
+  return openGpu(0, { driver: DRIVER });
+}
 
 /** Builds both when a source is newer. */
 export function buildVirtualGpu(): void {
