@@ -165,11 +165,13 @@ export async function unpackSnapshot(host: Host, code: CodeSnapshot, work: strin
       what: "your code",
     };
     await upload(host, blob);
+    // Where two submit the same code at once, the one that is done first takes the archive away: its folder is there then.
     const script = `
 d=${quote(target)}
-rm -rf "$d.$$" && mkdir -p "$d.$$" && tar -xf "$d.tar" -C "$d.$$" || exit 1
-mv -T "$d.$$" "$d" 2>/dev/null || { [ -d "$d" ] && rm -rf "$d.$$"; }
-rm -f "$d.tar"`;
+rm -rf "$d.$$" && mkdir -p "$d.$$" || exit 1
+if tar -xf "$d.tar" -C "$d.$$"; then mv -T "$d.$$" "$d" 2>/dev/null || rm -rf "$d.$$"; else rm -rf "$d.$$"; fi
+rm -f "$d.tar"
+[ -d "$d" ]`;
     await expectRun(host, script, "unpack your code");
   } finally {
     rmSync(folder, { recursive: true, force: true });

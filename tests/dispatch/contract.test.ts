@@ -179,7 +179,8 @@ real("interruptions by SLURM", () => {
     }
     for (const name of names) {
       await expectSame(name);
-      expect(await shown(name)).toContain("Restarts=1 ");
+      // Where SLURM still calls RUNNING what it is ending, the script asks for a restart of its own.
+      expect(await shown(name)).toMatch(/Restarts=[12] /);
     }
   });
 
