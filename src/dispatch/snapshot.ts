@@ -169,7 +169,7 @@ export async function unpackSnapshot(host: Host, code: CodeSnapshot, work: strin
     const script = `
 d=${quote(target)}
 rm -rf "$d.$$" && mkdir -p "$d.$$" || exit 1
-if tar -xf "$d.tar" -C "$d.$$"; then mv -T "$d.$$" "$d" 2>/dev/null || rm -rf "$d.$$"; else rm -rf "$d.$$"; fi
+tar -xf "$d.tar" -C "$d.$$" && mv -T "$d.$$" "$d" 2>/dev/null || rm -rf "$d.$$"
 rm -f "$d.tar"
 [ -d "$d" ]`;
     await expectRun(host, script, "unpack your code");
