@@ -250,7 +250,13 @@ pub const Device = struct {
     fn start_on_gpu(device: *Device, run: Run, ticket: u64) void {
         if (device.failed_ticket != 0) return;
         const executable = run.program.executable.?;
-        executable.start(run.program, run.slot, ticket % cuda.runs_max) catch device.poison(ticket);
+        executable.start(run.program, run.slot, ticket % cuda.runs_max) catch {
+            const own = failure.last_record();
+            // A failure of the run before shows in whatever comes after it.
+            const before = device.completed + 1;
+            while (before < ticket and !device.has_ended(before)) nap(20 * std.time.ns_per_us);
+            if (device.failed_ticket == 0) device.poison(ticket, own);
+        };
     }
 
     /// Completes the runs up to `ticket`, but returns early when another one came and the GPU has room behind the last.
@@ -273,7 +279,7 @@ pub const Device = struct {
         const program = device.queue[ticket % queue_max].program;
         const report = ticket % cuda.runs_max;
         const ended = program.executable.?.poll(program, report) catch {
-            device.poison(ticket);
+            device.poison(ticket, failure.last_record());
             return true;
         };
         if (!ended) return false;
@@ -285,9 +291,8 @@ pub const Device = struct {
         return true;
     }
 
-    /// This thread's last error ends the timeline.
-    fn poison(device: *Device, ticket: u64) void {
-        device.failed = failure.last_record();
+    fn poison(device: *Device, ticket: u64, record: failure.Record) void {
+        device.failed = record;
         @atomicStore(u64, &device.failed_ticket, ticket, .release);
     }
 
