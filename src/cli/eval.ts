@@ -7,19 +7,13 @@ import { modelFiles } from "../jobs/model_place.ts";
 import { openJudged } from "../jobs/open_judged.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
-import { command, UsageError } from "./command.ts";
+import { command } from "./command.ts";
 import { tableText } from "./format.ts";
 import { interruption } from "./interrupt.ts";
 import { LiveLine } from "./live_line.ts";
+import { numberOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
-
-function count(text: string | undefined, name: string): number | null {
-  if (text === undefined) return null;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new UsageError(`--${name} expected an integer >= 0, got "${text}"`);
-}
 
 /** `first@best` becomes `best`, a checkpoint's folder its own name, anything else `latest`. */
 function labelOf(model: string, weights: string | undefined): string {
@@ -68,13 +62,15 @@ export default command({
     const root = rootOf(undefined, args.root);
     const tasks = args.tasks.split(",").map((name) => taskNamed(name.trim()));
     const files = await modelFiles(args.model, root);
-    const threads = count(args.threads, "threads");
+    const count = (text: string | undefined, name: string, low: number): number | null =>
+      text === undefined ? null : numberOf(text, name, { low, integer: true });
+    const threads = count(args.threads, "threads", 1);
     const open = await openJudged({ ...files, ...(threads === null ? {} : { threads }) });
     const stop = interruption("stopping");
     const line = new LiveLine();
     const options = {
-      ...{ limit: count(args.limit, "limit"), shots: count(args.shots, "shots") },
-      seed: count(args.seed, "seed") ?? 1234,
+      ...{ limit: count(args.limit, "limit", 1), shots: count(args.shots, "shots", 0) },
+      seed: numberOf(args.seed, "seed", { low: 0, integer: true }),
       cache: args.cache ? join(root, "cache", EVALUATIONS) : null,
       ...{ weights: open.weights, precision: open.precision },
     };

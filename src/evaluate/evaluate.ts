@@ -9,7 +9,13 @@ import { VERSION } from "../util/version.ts";
 import { readItems } from "./items.ts";
 import type { JudgedModel, Watch } from "./judged_model.ts";
 import type { Measured } from "./metrics.ts";
-import { runTask, type SampleRecord, type TaskOptions, type TaskResult } from "./run_task.ts";
+import {
+  type ReadItems,
+  runTask,
+  type SampleRecord,
+  type TaskOptions,
+  type TaskResult,
+} from "./run_task.ts";
 import type { EvaluationTask } from "./task.ts";
 
 export interface EvaluateOptions extends TaskOptions {
@@ -36,16 +42,27 @@ const described = (task: EvaluationTask): string =>
     typeof value === "function" || value instanceof RegExp ? String(value) : value,
   );
 
+/** Reads each split once, for the key and for the task. */
+function readOnce(): ReadItems {
+  const known = new Map<string, ReturnType<ReadItems>>();
+  return (task, split) => {
+    const items = known.get(split) ?? readItems(task, split);
+    known.set(split, items);
+    return items;
+  };
+}
+
 async function keyOf(
   model: JudgedModel,
   task: EvaluationTask,
   options: EvaluateOptions,
+  read: ReadItems,
 ): Promise<string> {
   const { limit, shots, seed, weights, precision } = options;
   const splits = [task.split, ...(task.fewshotSplit === null ? [] : [task.fewshotSplit])];
   const wanted = (shots ?? task.shots) > 0 ? splits : splits.slice(0, 1);
   const items: string[] = [];
-  for (const split of wanted) items.push(sha256(JSON.stringify(await readItems(task, split))));
+  for (const split of wanted) items.push(sha256(JSON.stringify(await read(task, split))));
   const tokenizer = model.tokenizer.fingerprint;
   const all = { weights, precision, tokenizer, limit, shots, seed, items, program: VERSION };
   return sha256(JSON.stringify({ ...all, context: model.context, task: described(task) }));
@@ -76,10 +93,11 @@ export async function evaluateTask(
   const { cache } = options;
   if (cache === null)
     return { ...(await runTask(model, task, options, readItems, watch)), cached: false };
-  const path = join(cache, `${await keyOf(model, task, options)}.json`);
+  const read = readOnce();
+  const path = join(cache, `${await keyOf(model, task, options, read)}.json`);
   const known = kept(path, task);
   if (known !== null) return { ...known, cached: true };
-  const result = await runTask(model, task, options, readItems, watch);
+  const result = await runTask(model, task, options, read, watch);
   const { shots, itemsInAll, items, measured, samples } = result;
   const text = JSON.stringify({ shots, itemsInAll, items, measured: [...measured], samples });
   mkdirSync(cache, { recursive: true });

@@ -19,10 +19,10 @@ import { ADAPTER_PREFIX, HuggingFaceModel } from "../models/exchange/hugging_fac
 import type { LanguageModel } from "../nn/language_model.ts";
 import { syncFolder } from "../util/atomic_file.ts";
 import { assert } from "../util/errors.ts";
+import { hashFile } from "../util/window_hash.ts";
 import { ADAPTER_FILE, adapterBase, isAdapterFolder } from "./adapter_folder.ts";
 import { FLOAT_DTYPES, narrow } from "./checkpoint/half.ts";
 import { matchEntries } from "./checkpoint/match.ts";
-import { hashFile } from "./checkpoint/restore.ts";
 import { safetensorsHeader } from "./checkpoint/safetensors.ts";
 import { readValues } from "./checkpoint/tensor_reader.ts";
 import {

@@ -1,8 +1,8 @@
 /** @file A folder of tokens: its index, its files against the index, and the tokens of its splits. */
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../../util/errors.ts";
-import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
+import { hashFile } from "../../util/window_hash.ts";
 import { FileReader } from "./file_reader.ts";
 import { INDEX_FILE, type ShardFile, type SplitName, type TokensIndex } from "./format.ts";
 import { parseIndex } from "./read_index.ts";
@@ -80,20 +80,4 @@ export class TokenFolder {
   close(): void {
     this.files.close();
   }
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = new WindowHash();
-  const window = new Uint8Array(WINDOW_BYTES);
-  const file = openSync(path, "r");
-  try {
-    for (let count = 1; count > 0; ) {
-      count = readSync(file, window, 0, window.length, null);
-      hash.update(window.subarray(0, count));
-      await new Promise(setImmediate);
-    }
-  } finally {
-    closeSync(file);
-  }
-  return hash.digest();
 }

@@ -1,9 +1,8 @@
 /** @file Finds the checkpoint to go on from: the newest that verifies, falling back loudly. */
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { CheckpointError } from "../../util/errors.ts";
-import { WindowHash } from "../../util/window_hash.ts";
-import { WRITE_BYTES } from "./commit.ts";
+import { hashFile } from "../../util/window_hash.ts";
 import type { Files } from "./files.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 
@@ -34,22 +33,6 @@ export async function removeTemporary(files: Files, root: string): Promise<strin
   const stale = (await files.list(root)).filter(isTemporary);
   for (const name of stale) await files.remove(`${root}/${name}`);
   return stale;
-}
-
-/** As manifests hold it. */
-export async function hashFile(path: string): Promise<string> {
-  const handle = await open(path, "r");
-  try {
-    const hash = new WindowHash();
-    const window = new Uint8Array(WRITE_BYTES);
-    for (;;) {
-      const { bytesRead } = await handle.read(window, 0, WRITE_BYTES);
-      if (bytesRead === 0) return hash.digest();
-      hash.update(window.subarray(0, bytesRead));
-    }
-  } finally {
-    await handle.close();
-  }
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
