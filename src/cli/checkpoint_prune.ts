@@ -24,7 +24,10 @@ async function ruleFor(directory: string, keep: number) {
   const root = checkpointRoot(directory);
   const runId = readJson<{ run_id?: string }>(join(directory, "run.json"))?.run_id;
   if (runId === undefined)
-    throw new CheckpointError("it names no run", { place: { path: join(directory, "run.json") } });
+    throw new CheckpointError('expected the run\'s id as "run_id", found none', {
+      hint: "without it nobody knows whose checkpoints these are: compare their manifests, delete by hand",
+      place: { path: join(directory, "run.json") },
+    });
   const newest = await newestVerified(realFiles, root, runId, (message) => log.warn(message));
   const best = await pointedTo(realFiles, root, "best");
   const protect = new Set([newest?.folder.name, best].filter((name) => typeof name === "string"));

@@ -2,6 +2,7 @@
  * @file Gathers the fields of everything a job reaches into one schema, in a stable order: a class's own fields,
  * then those of the classes it uses. Two different declarations of one path are a bug of ours, found when a job is built.
  */
+import * as v from "valibot";
 import { assert } from "../util/errors.ts";
 import type { Field, Fields } from "./field.ts";
 import { typeText } from "./schema.ts";
@@ -58,4 +59,19 @@ export function collect<const R extends readonly Configured[]>(
   for (const root of roots) visit(root);
   // What was visited is what the type says: both follow `config` and `uses`.
   return { fields } as unknown as ConfigSchema<FieldsOf<R[number]>>;
+}
+
+/** The same schema with other defaults, by path. Those of fields that the schema lacks are a bug of ours. */
+export function withDefaults<F extends Field<unknown>>(
+  schema: ConfigSchema<F>,
+  defaults: Readonly<Record<string, unknown>>,
+): ConfigSchema<F> {
+  const fields = new Map(schema.fields);
+  for (const [path, fallback] of Object.entries(defaults)) {
+    const known = fields.get(path);
+    assert(known !== undefined, `no field ${path} to give a default`);
+    assert(v.is(known.schema, fallback), `${JSON.stringify(fallback)} is no value of ${path}`);
+    fields.set(path, { ...known, default: fallback });
+  }
+  return { fields };
 }

@@ -1,5 +1,5 @@
 /** @file A job from its model: what every training job can configure is added here, once. */
-import { type Configured, collect, type FieldsOf } from "../config/collect.ts";
+import { type Configured, collect, type FieldsOf, withDefaults } from "../config/collect.ts";
 import type { Config } from "../config/config.ts";
 import { type Field, field } from "../config/field.ts";
 import { enumOf } from "../config/schema.ts";
@@ -39,6 +39,8 @@ export interface JobDefinition<N extends string, R extends readonly Configured[]
   readonly doc: string;
   /** The module classes whose fields can be configured, with all that these use. */
   readonly uses: R;
+  /** Other defaults than the fields' own, by path. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
   /** Declares the model; throws a UserError where settings do not fit together. */
   model(config: Config): LanguageModel;
   /** As in `Job`. */
@@ -57,7 +59,10 @@ export function defineJob<const N extends string, const R extends readonly Confi
   const { name, doc } = definition;
   expectJobName(name);
   const jobField = { job: field("job", enumOf([name]), name, "what this file configures") };
-  const schema = collect([{ config: jobField }, ...definition.uses, ...TRAINING]);
+  const schema = withDefaults(
+    collect([{ config: jobField }, ...definition.uses, ...TRAINING]),
+    definition.defaults ?? {},
+  );
   const model = (config: Config): LanguageModel => definition.model(config);
   const { resolve, beginning } = definition;
   return {

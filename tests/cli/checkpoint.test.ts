@@ -87,6 +87,14 @@ test("prune keeps the newest and the newest that verifies", async () => {
   expect(await place.said(["checkpoint", "prune", "first", "--keep", "1"])).toMatchSnapshot();
 });
 
+test("a run without a name of its own is not pruned", async () => {
+  const path = join(runDirectory("first"), "run.json");
+  const before = readFileSync(path);
+  writeFileSync(path, "{}");
+  expect(await place.said(["checkpoint", "prune", "first"])).toMatchSnapshot();
+  writeFileSync(path, before);
+});
+
 test("save makes a live run save now; a run that has ended is a conflict", async () => {
   expect(await place.run(["checkpoint", "save", "first"])).toMatchObject({ code: 5 });
   const long = ["training.steps=100000", "checkpoint.interval=0", "validation.interval=0"];
@@ -103,6 +111,13 @@ test("save makes a live run save now; a run that has ended is a conflict", async
     expect(await place.run(["checkpoint", "verify", "live"])).toMatchObject({ code: 0 });
     expect(await place.run(["checkpoint", "prune", "live"])).toMatchObject({ code: 5 });
     expect(existsSync(join(runDirectory("live"), "checkpoint.request"))).toBe(false);
+    live.kill("SIGSTOP");
+    const save = ["checkpoint", "save", "live", "--wait"];
+    expect(await place.said([...save, "0.1"])).toMatchSnapshot("too slow");
+    const asked = place.said([...save, "30"]);
+    while (!existsSync(join(runDirectory("live"), "checkpoint.request"))) await Bun.sleep(5);
+    live.kill(9);
+    expect(await asked).toMatchSnapshot("ended first");
   } finally {
     live.kill(9);
     await live.exited;

@@ -101,7 +101,12 @@ function train(name: string, overrides: readonly string[], more: Partial<Trainin
   const config = loadConfig({
     schema: llamaFinetune.schema,
     overrides: [
-      ...[`model.from=${base}`, `data.text=${text}`, "training.per_device_batch_size=2"],
+      ...[
+        `model.from=${base}`,
+        `data.text=${text}`,
+        "training.per_device_batch_size=2",
+        "training.learning_rate=1e-3",
+      ],
       ...["training.steps=4", "checkpoint.interval=2", "architecture.block_size=16"],
       ...["lora.rank=2", "lora.targets=[q_proj, 'layers.1.mlp.*_proj']", "lora.dropout=0.2"],
       ...overrides,

@@ -3,8 +3,10 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ConfigSchema } from "../../src/config/collect.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { llamaFinetune, qwenFinetune } from "../../src/jobs/finetune.ts";
+import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { modelFiles } from "../../src/jobs/model_place.ts";
 import { trainedRun } from "../../src/jobs/trained_run.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
@@ -104,4 +106,10 @@ test("what cannot begin leaves no run behind", async () => {
   );
   await expect(begin(llamaFinetune, join(root, "nowhere"))).rejects.toThrow("no run is named");
   expect(existsSync(join(root, "runs/general/default/refused"))).toBe(false);
+});
+
+test("a model that is trained already gets a low rate by default", () => {
+  const rate = (schema: ConfigSchema) => schema.fields.get("training/learning_rate")?.default;
+  expect(rate(llamaFinetune.schema)).toBe(2e-5);
+  expect(rate(gptPretrain.schema)).toBe(1e-3);
 });
