@@ -8,6 +8,7 @@ import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { ChatTerminal } from "./chat_terminal.ts";
 import { command } from "./command.ts";
+import { deviceArgs, deviceOf } from "./device_args.ts";
 import { numberOf, precisionArgs, precisionOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { writeText } from "./terminal_text.ts";
@@ -70,6 +71,7 @@ export default command({
     },
     ...samplingArgs,
     ...precisionArgs,
+    ...deviceArgs,
   },
   repeated: loadArgs,
   async run({ args, repeated }) {
@@ -80,9 +82,12 @@ export default command({
     const context =
       args.context === undefined ? {} : { context: numberOf(args.context, "context", whole) };
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
-    const model = await openTextModel(files, {
-      ...{ rows: 1, ...context, ...precisionOf(args.precision) },
-    });
+    const model = await openTextModel(
+      { ...files, ...deviceOf(args.device) },
+      {
+        ...{ rows: 1, ...context, ...precisionOf(args.precision) },
+      },
+    );
     const terminal = new ChatTerminal("> ");
     const json = args.json === true;
     try {

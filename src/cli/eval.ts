@@ -8,6 +8,7 @@ import { openJudged } from "../jobs/open_judged.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
+import { deviceArgs, deviceOf } from "./device_args.ts";
 import { tableText } from "./format.ts";
 import { interruption } from "./interrupt.ts";
 import { LiveLine } from "./live_line.ts";
@@ -48,6 +49,7 @@ export default command({
       valueHint: "dir",
       description: "folder for results.json and samples; default: evaluations/ of the run",
     },
+    ...deviceArgs,
     threads: { type: "string", description: "CPU threads" },
     cache: {
       type: "boolean",
@@ -65,7 +67,9 @@ export default command({
     const count = (text: string | undefined, name: string, low: number): number | null =>
       text === undefined ? null : numberOf(text, name, { low, integer: true });
     const threads = count(args.threads, "threads", 1);
-    const open = await openJudged({ ...files, ...(threads === null ? {} : { threads }) });
+    const open = await openJudged({
+      ...{ ...files, ...(threads === null ? {} : { threads }), ...deviceOf(args.device) },
+    });
     const stop = interruption("stopping");
     const line = new LiveLine();
     const options = {

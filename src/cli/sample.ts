@@ -3,6 +3,7 @@
 import { modelFiles } from "../jobs/model_place.ts";
 import { type Sample, sampleTexts } from "../jobs/sample_run.ts";
 import { command, UsageError } from "./command.ts";
+import { deviceArgs, deviceOf } from "./device_args.ts";
 import { interruption } from "./interrupt.ts";
 import { numberOf, precisionArgs, precisionOf, samplingArgs, samplingOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
@@ -49,6 +50,7 @@ export default command({
     },
     ...samplingArgs,
     ...precisionArgs,
+    ...deviceArgs,
   },
   repeated: { ...loadArgs, stop: { description: "text that ends the answer", valueHint: "TEXT" } },
   async run({ args, repeated }) {
@@ -78,7 +80,7 @@ export default command({
     try {
       const samples = await sampleTexts({
         ...{ ...files, ...sampling, prompts, answers, batch, maxTokens },
-        ...{ ...precisionOf(args.precision), ...context },
+        ...{ ...precisionOf(args.precision), ...deviceOf(args.device), ...context },
         ...{ stop: repeated.stop, signal: stop.signal, ...(json ? {} : live) },
       });
       const text = samples.map(({ prompt, answer, text, tokens, reason }) => ({

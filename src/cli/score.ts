@@ -5,6 +5,7 @@ import { modelFiles } from "../jobs/model_place.ts";
 import { openJudged } from "../jobs/open_judged.ts";
 import { DataError, UserError } from "../util/errors.ts";
 import { command } from "./command.ts";
+import { deviceArgs, deviceOf } from "./device_args.ts";
 import { rootArgs, rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
@@ -42,6 +43,7 @@ export default command({
       default: false,
       description: "adds the tokenizer's special tokens, and reads those that the text spells",
     },
+    ...deviceArgs,
     ...rootArgs,
   },
   repeated: loadArgs,
@@ -49,7 +51,7 @@ export default command({
     await loadUserCode(repeated.load);
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
     const bytes = textOf(args.file);
-    const open = await openJudged(files);
+    const open = await openJudged({ ...files, ...deviceOf(args.device) });
     try {
       const { judged } = open;
       const { special } = args;

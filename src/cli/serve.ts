@@ -6,6 +6,7 @@ import { modelTemplate } from "../jobs/model_template.ts";
 import { openTextModel } from "../jobs/text_model.ts";
 import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
+import { deviceArgs, deviceOf } from "./device_args.ts";
 import { interruption } from "./interrupt.ts";
 import { numberOf, precisionArgs, precisionOf } from "./numbers.ts";
 import { rootArgs, rootOf } from "./place.ts";
@@ -53,6 +54,7 @@ export default command({
       description: "chat template: auto, chatml, llama3, plain, raw, or a file",
     },
     ...precisionArgs,
+    ...deviceArgs,
     threads: { type: "string", description: "of the computation (default: all cores)" },
   },
   repeated: loadArgs,
@@ -66,7 +68,7 @@ export default command({
     const token = args.token ?? process.env[TOKEN_VARIABLE] ?? "";
     if (args.token === "") throw new UsageError("--token must not be empty");
     const files = await modelFiles(args.model, rootOf(undefined, args.root));
-    const source = { ...files, ...optional("threads") };
+    const source = { ...files, ...optional("threads"), ...deviceOf(args.device) };
     const model = await openTextModel(source, {
       ...{ rows, ...optional("context"), ...precisionOf(args.precision) },
     });

@@ -1,6 +1,7 @@
 /** @file Configuration of an evaluation; the same for the job eval/run and beside a training. */
 import { field } from "../config/field.ts";
-import { int, interval, list, nullable, string } from "../config/schema.ts";
+import { int, interval, list, matching, nullable, string } from "../config/schema.ts";
+import { DEVICE_FORM } from "../runtime/index.ts";
 
 export const taskFields = {
   tasks: field(
@@ -39,5 +40,11 @@ export const judgedFields = {
     string(),
     undefined,
     "what is judged: RUN, RUN@best, RUN@step-000123, a Hugging Face folder or hf:org/name",
+  ),
+  device: field(
+    "evaluation/device",
+    matching(DEVICE_FORM, "auto, cpu, cuda or cuda:N"),
+    "auto",
+    "cpu, cuda or cuda:1 (of those that CUDA_VISIBLE_DEVICES leaves); auto: a fit GPU, else the CPU",
   ),
 };

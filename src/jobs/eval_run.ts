@@ -21,9 +21,9 @@ async function run({ config, place, directory, signal, progress }: TaskContext) 
       place: { key: "evaluation.tasks" },
     });
   const tasks = names.map(taskNamed);
-  const model = config.get(judgedFields.model);
+  const { model, device } = config.values(judgedFields);
   const files = await modelFiles(model, place.root);
-  const open = await openJudged(files);
+  const open = await openJudged({ ...files, device });
   const { weights, tokenizer, precision } = open;
   const cache = join(place.root, "cache", EVALUATIONS);
   const results: Evaluated[] = [];
@@ -57,5 +57,6 @@ export const evalRun = defineTask({
   name: "eval/run",
   doc: "judge a model on evaluation tasks",
   uses: [{ config: judgedFields }, { config: taskFields }],
+  free: ["evaluation/device"],
   run,
 });

@@ -3,12 +3,11 @@ import { dataFields } from "../data/fields.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { JudgedModel } from "../evaluate/judged_model.ts";
 import type { Precision } from "../nn/trace.ts";
-import { openDevice } from "../runtime/index.ts";
 import type { Engine } from "../train/engine.ts";
-import { trainingFields } from "../train/fields.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
 import { targetOf } from "../train/target.ts";
 import { hashWeights, loadWeights } from "../train/weights.ts";
+import { openModelDevice } from "./model_device.ts";
 import { type RunSource, trainedRun } from "./trained_run.ts";
 
 export interface OpenJudged {
@@ -24,8 +23,7 @@ export async function openJudged(source: RunSource): Promise<OpenJudged> {
   const { config, model, weights } = trainedRun(source);
   const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
   const fingerprint = await hashWeights(weights);
-  const threads = source.threads ?? config.get(trainingFields.threads);
-  const device = openDevice(threads === null ? {} : { threads });
+  const device = openModelDevice(config, source);
   try {
     const precision = resolvePrecision(config, targetOf(device));
     const put = (engine: Engine): void => loadWeights(engine, model, weights);

@@ -7,12 +7,11 @@ import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { Generator } from "../generate/generator.ts";
 import type { Precision } from "../nn/trace.ts";
-import { openDevice } from "../runtime/index.ts";
-import { trainingFields } from "../train/fields.ts";
 import { resolvePrecision } from "../train/job_programs.ts";
 import { targetOf } from "../train/target.ts";
 import { loadWeights } from "../train/weights.ts";
 import { DataError, UserError } from "../util/errors.ts";
+import { openModelDevice } from "./model_device.ts";
 import { type RunSource, trainedRun } from "./trained_run.ts";
 
 /** Models may take hundreds of thousands of tokens, and every row of the cache has room for its whole context. */
@@ -79,8 +78,7 @@ export async function openTextModel(
   const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
   expectTokenizer(tokenizer, model.vocabSize);
   const places = contextOf(model.blockSize, context);
-  const threads = source.threads ?? config.get(trainingFields.threads);
-  const device = openDevice(threads === null ? {} : { threads });
+  const device = openModelDevice(config, source);
   try {
     const precision = wanted ?? resolvePrecision(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });

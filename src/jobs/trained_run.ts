@@ -8,25 +8,23 @@ import type { Config } from "../config/config.ts";
 import { dataFields } from "../data/fields.ts";
 import { ENCODING_NAMES } from "../data/tokenizers/openai.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
-import { type Device, openDevice } from "../runtime/index.ts";
 import { ADAPTER_JSON } from "../train/adapter_folder.ts";
 import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
-import { trainingFields } from "../train/fields.ts";
 import type { Job } from "../train/job.ts";
 import { newestWeights } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
 import { loadTraining } from "./load_job.ts";
+import type { DeviceWish } from "./model_device.ts";
 import { CONFIG_JSON } from "./model_place.ts";
 import { openedFolder } from "./opened_folder.ts";
 
 const CONFIG_YAML = "config.yaml";
 const RESOLVED = "config.resolved.yaml";
 
-export interface RunSource {
+export interface RunSource extends DeviceWish {
   readonly runDirectory: string;
   /** Other weights than those of the finished run. */
   readonly weights?: string;
-  readonly threads?: number;
   /** Where the configuration stands when it is not the run's own. */
   readonly configPath?: string;
 }
@@ -68,19 +66,4 @@ function withOwnTokenizer(config: Config, weights: string): Config {
   const carried = ENCODING_NAMES.includes(name) && !has("chat_template.jinja");
   if (carried || !has("tokenizer.json")) return config;
   return config.with(new Map([[dataFields.tokenizer, folder]]));
-}
-
-/** With as many threads as the run itself, unless the caller says otherwise. */
-export async function withDevice<T>(
-  config: Config,
-  threads: number | undefined,
-  use: (device: Device) => Promise<T>,
-): Promise<T> {
-  const count = threads ?? config.get(trainingFields.threads);
-  const device = openDevice(count === null ? {} : { threads: count });
-  try {
-    return await use(device);
-  } finally {
-    device.close();
-  }
 }

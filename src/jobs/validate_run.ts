@@ -12,7 +12,8 @@ import { buildEval } from "../train/programs.ts";
 import { targetOf } from "../train/target.ts";
 import { type Validation, validateOn } from "../train/validate.ts";
 import { loadWeights } from "../train/weights.ts";
-import { type RunSource, trainedRun, withDevice } from "./trained_run.ts";
+import { withModelDevice } from "./model_device.ts";
+import { type RunSource, trainedRun } from "./trained_run.ts";
 
 export async function validateRun(source: RunSource): Promise<Validation> {
   const { config, model, weights } = trainedRun(source);
@@ -21,7 +22,7 @@ export async function validateRun(source: RunSource): Promise<Validation> {
   const length = model.blockSize;
   const { batches } = config.values(validationFields);
   const loader = new ValidationLoader(dataset.heldOut(length), rows, batches);
-  return withDevice(config, source.threads, async (device) => {
+  return withModelDevice(config, source, async (device) => {
     const target = targetOf(device);
     const batch = { rows, length, documents: dataset.documentMask };
     const graph = buildEval(model, batch, resolvePrecision(config, target));

@@ -15,7 +15,7 @@ export interface DeviceChoice {
 
 const openCpu = (threads: number | null): Device => openDevice(threads === null ? {} : { threads });
 
-const HINT = "device=cpu trains on the CPU; theseus doctor says what was found";
+const HINT = "device cpu takes the CPU; theseus doctor says what was found";
 
 function openNamed(name: string): Device {
   try {
@@ -26,16 +26,20 @@ function openNamed(name: string): Device {
   }
 }
 
+/** Once a process: whoever samples between steps opens a device each time. */
+let said = false;
+
 /** The first GPU when it is fit; where there is a driver but no use of it, a line says why. */
 function openAuto(threads: number | null): Device {
   try {
     const device = openGpu(0);
-    log.info(`device: GPU 0, ${device.info.gpu?.name}`);
+    if (!said) log.info(`device: GPU 0, ${device.info.gpu?.name}`);
+    said = true;
     return device;
   } catch (error) {
     if (!(error instanceof NativeError)) throw error;
     // No driver at all: the machine has no GPU, and nobody asked for one.
-    if (error.status !== "io_failed") log.warn(`training on the CPU: ${error.message}`);
+    if (error.status !== "io_failed") log.warn(`using the CPU: ${error.message}`);
     return openCpu(threads);
   }
 }

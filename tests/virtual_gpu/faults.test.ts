@@ -60,5 +60,5 @@ test("auto says nothing without a driver, and why where there is one", async () 
   expect(silent.stderr).not.toMatch(/cuda|GPU|driver/i);
   const old = await train("auto", { THESEUS_VGPU_DRIVER: "12040" });
   expect(old.code).toBe(0);
-  expect(old.stderr).toMatch(/training on the CPU: .*CUDA 13.0 is needed/);
+  expect(old.stderr).toMatch(/using the CPU: .*CUDA 13.0 is needed/);
 });
