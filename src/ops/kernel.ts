@@ -25,6 +25,9 @@ export interface Lowered {
   readonly outputs?: readonly View[];
 }
 
+/** Whose kernels run an instruction: they are the same instructions, but not the same workspaces. */
+export type TargetKind = "cpu" | "cuda";
+
 export interface Scratch {
   /** Shared by all threads during this instruction; becomes the last operand (u32 elements). */
   readonly workspaceBytes?: number;
@@ -41,7 +44,7 @@ export interface CpuKernel {
   acceptsOutput?(node: Node, index: number, view: View): boolean;
   /** Pairs [result, input] that may share one buffer of the same bytes, when the input dies at this node. */
   inPlace?(node: Node): readonly (readonly [number, number])[];
-  scratch?(node: Node, inputs: readonly View[]): Scratch;
+  scratch?(node: Node, inputs: readonly View[], target: TargetKind): Scratch;
   lower(node: Node, inputs: readonly View[], outputs: readonly View[]): Lowered;
 }
 

@@ -84,8 +84,8 @@ export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, D
   return [current, dumps];
 }
 
-export function compile(graph: Graph, _target: Target, options: CompileOptions = {}): Compiled {
+export function compile(graph: Graph, target: Target, options: CompileOptions = {}): Compiled {
   const [fused, dumps] = fuseGraph(graph, options);
-  const planned = plan(fused, { inPlace: options.fuse ?? true });
+  const planned = plan(fused, { inPlace: options.fuse ?? true, target: target.kind });
   return { program: encode(planned), plan: planned, graph: fused, dumps };
 }

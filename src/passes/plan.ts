@@ -3,6 +3,7 @@
  * the byte: `theseus plan` prints it and an out-of-memory error quotes it.
  */
 import type { Graph } from "../ir/graph.ts";
+import type { TargetKind } from "../ops/kernel.ts";
 import type { HostSlot } from "../program/program.ts";
 import { layOutArena } from "./arena.ts";
 import { type Lifetimes, lifetimesOf, shareInPlace } from "./liveness.ts";
@@ -39,12 +40,14 @@ export interface Plan {
 export interface PlanOptions {
   /** False: no result overwrites a temporary. */
   readonly inPlace: boolean;
+  /** Default: cpu. */
+  readonly target?: TargetKind;
 }
 
 export function plan(graph: Graph, options: PlanOptions = { inPlace: true }): Plan {
   const storages = new Storages(graph);
   const placement = new Placement(graph, storages);
-  const steps = new StepBuilder(graph, storages, placement).build();
+  const steps = new StepBuilder(graph, storages, placement, options.target ?? "cpu").build();
   const { list } = storages;
   if (options.inPlace) shareInPlace(steps, list);
   const lifetimes = lifetimesOf(steps, list);

@@ -4,7 +4,7 @@
  */
 import type { Graph, Id, Node } from "../ir/graph.ts";
 import type { AnyOp } from "../ops/define.ts";
-import { isContiguous, type Lowered, type View } from "../ops/kernel.ts";
+import { isContiguous, type Lowered, type TargetKind, type View } from "../ops/kernel.ts";
 import { opOf } from "../ops/registry.ts";
 import { assert } from "../util/errors.ts";
 import { bytesOf, type Ref, type Step, sameView, viewBytes } from "./memory.ts";
@@ -18,15 +18,17 @@ export class StepBuilder {
   private readonly graph: Graph;
   private readonly storages: Storages;
   private readonly placement: Placement;
+  private readonly target: TargetKind;
   /** Results of the nodes that have run. */
   private readonly results: (readonly Ref[] | undefined)[];
   private readonly resolved: (Ref | undefined)[];
   private readonly contiguous: (Ref | undefined)[];
 
-  constructor(graph: Graph, storages: Storages, placement: Placement) {
+  constructor(graph: Graph, storages: Storages, placement: Placement, target: TargetKind) {
     this.graph = graph;
     this.storages = storages;
     this.placement = placement;
+    this.target = target;
     const none = (): undefined[] => new Array<undefined>(graph.nodes.length).fill(undefined);
     this.results = none();
     this.resolved = none();
@@ -174,7 +176,7 @@ export class StepBuilder {
     const kernel = op.kernels.cpu;
     assert(kernel !== undefined, `${op.name} has no kernel`);
     const inputViews = inputs.map((ref) => ref.view);
-    const scratch = kernel.scratch?.(node, inputViews) ?? {};
+    const scratch = kernel.scratch?.(node, inputViews, this.target) ?? {};
     const bytes = scratch.workspaceBytes ?? 0;
     const workspace = bytes > 0 ? this.storages.arena(node, bytes, "workspace") : null;
     const lowered = kernel.lower(
