@@ -37,7 +37,11 @@ export interface Scratch {
 
 export interface CpuKernel {
   /** False: `choose` decomposes the op instead. */
-  supports?(node: Node, inputTypes: readonly { shape: readonly number[]; dtype: DType }[]): boolean;
+  supports?(
+    node: Node,
+    inputTypes: readonly { shape: readonly number[]; dtype: DType }[],
+    target: TargetKind,
+  ): boolean;
   /** Whether input `index` may have this view; default: only contiguous ones, the planner copies otherwise. */
   acceptsInput?(node: Node, index: number, view: View): boolean;
   /** Whether result `index` may be written through this view (into a part of a concat, say); default: contiguous. */
@@ -45,7 +49,7 @@ export interface CpuKernel {
   /** Pairs [result, input] that may share one buffer of the same bytes, when the input dies at this node. */
   inPlace?(node: Node): readonly (readonly [number, number])[];
   scratch?(node: Node, inputs: readonly View[], target: TargetKind): Scratch;
-  lower(node: Node, inputs: readonly View[], outputs: readonly View[]): Lowered;
+  lower(node: Node, inputs: readonly View[], outputs: readonly View[], target: TargetKind): Lowered;
 }
 
 export function isContiguous(view: View): boolean {

@@ -4,19 +4,20 @@
  */
 import type { Graph, Id, Node, TensorType } from "../ir/graph.ts";
 import { Builder } from "../ops/builder.ts";
+import type { TargetKind } from "../ops/kernel.ts";
 import { opOf } from "../ops/registry.ts";
 import { assert } from "../util/errors.ts";
 
 /** Decompositions may contain fused ops; more than this many levels is a decomposition into itself. */
 const MAX_DEPTH = 8;
 
-function isKept(node: Node, nodes: readonly Node[]): boolean {
+function isKept(node: Node, nodes: readonly Node[], kind: TargetKind): boolean {
   const op = opOf(node.op);
   if (op.tier !== "fused") return true;
   if (op.map !== undefined) return true;
   const kernel = op.kernels.cpu;
   if (kernel === undefined) return false;
-  return kernel.supports === undefined || kernel.supports(node, inputTypesOf(nodes, node));
+  return kernel.supports === undefined || kernel.supports(node, inputTypesOf(nodes, node), kind);
 }
 
 const inputTypesOf = (nodes: readonly Node[], node: Node): TensorType[] =>
@@ -26,11 +27,11 @@ const inputTypesOf = (nodes: readonly Node[], node: Node): TensorType[] =>
     return type;
   });
 
-export function choose(graph: Graph): Graph {
+export function choose(graph: Graph, kind: TargetKind): Graph {
   let current = graph;
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     const { nodes } = current;
-    const open = nodes.map((node) => !isKept(node, nodes));
+    const open = nodes.map((node) => !isKept(node, nodes, kind));
     if (!open.includes(true)) return current;
     current = decompose(current, open);
   }

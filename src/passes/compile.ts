@@ -7,6 +7,7 @@ import { dead } from "./dead.ts";
 import { encode } from "./encode.ts";
 import { fuseMap } from "./fuse_map.ts";
 import { fuseMatmul } from "./fuse_matmul.ts";
+import { type Narrowing, narrow } from "./narrow.ts";
 import { type Plan, plan } from "./plan.ts";
 import { simplify } from "./simplify.ts";
 import { chooseStorage } from "./storage_dtype.ts";
@@ -36,6 +37,8 @@ export interface CompileOptions {
   readonly verify?: boolean;
   /** Keep the text of the graph after every pass. */
   readonly keepText?: boolean;
+  /** On a GPU: what is stored as bf16; default: what products in bf16 read. */
+  readonly narrowing?: Narrowing;
 }
 
 /** The graph as a pass left it. */
@@ -59,33 +62,44 @@ interface Pass {
   readonly stage: Stage;
 }
 
-const passes = (fuse: boolean): readonly Pass[] => [
-  { name: "choose", run: choose, stage: "chosen" },
+const passes = (
+  kind: Target["kind"],
+  { fuse = true, narrowing = "operands" }: CompileOptions,
+): readonly Pass[] => [
+  { name: "choose", run: (graph) => choose(graph, kind), stage: "chosen" },
   { name: "simplify", run: fuse ? simplify : dead, stage: "chosen" },
   { name: "sums", run: fuse ? foldSums : same, stage: "chosen" },
   { name: "fuse_matmul", run: (graph) => fuseMatmul(graph, { fuse }), stage: "lowering" },
   { name: "storage_dtype", run: fuse ? chooseStorage : same, stage: "lowering" },
   { name: "fuse_map", run: (graph) => fuseMap(graph, { fuse }), stage: "fused" },
+  {
+    name: "narrow",
+    run: kind === "cuda" && fuse ? (graph) => narrow(graph, narrowing) : same,
+    stage: "fused",
+  },
 ];
 
 const same = (graph: Graph): Graph => graph;
 
-export function fuseGraph(graph: Graph, options: CompileOptions = {}): [Graph, Dump[]] {
-  const fuse = options.fuse ?? true;
+export function fuseGraph(
+  graph: Graph,
+  options: CompileOptions = {},
+  kind: Target["kind"] = "cpu",
+): [Graph, Dump[]] {
   const checks = options.verify ?? process.env.DEBUG_IR === "1";
   const dumps: Dump[] = [];
   let current = graph;
   if (checks) verify(current, "differentiated");
-  for (const pass of passes(fuse)) {
+  for (const pass of passes(kind, options)) {
     current = pass.run(current);
-    if (checks) verify(current, pass.stage);
+    if (checks) verify(current, pass.stage, kind);
     if (options.keepText === true) dumps.push({ pass: pass.name, text: graphText(current) });
   }
   return [current, dumps];
 }
 
-export function compile(graph: Graph, target: Target, options: CompileOptions = {}): Compiled {
-  const [fused, dumps] = fuseGraph(graph, options);
-  const planned = plan(fused, { inPlace: options.fuse ?? true, target: target.kind });
+export function compile(graph: Graph, { kind }: Target, options: CompileOptions = {}): Compiled {
+  const [fused, dumps] = fuseGraph(graph, options, kind);
+  const planned = plan(fused, { inPlace: options.fuse ?? true, target: kind });
   return { program: encode(planned), plan: planned, graph: fused, dumps };
 }

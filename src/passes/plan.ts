@@ -46,8 +46,9 @@ export interface PlanOptions {
 
 export function plan(graph: Graph, options: PlanOptions = { inPlace: true }): Plan {
   const storages = new Storages(graph);
+  const target = options.target ?? "cpu";
   const placement = new Placement(graph, storages);
-  const steps = new StepBuilder(graph, storages, placement, options.target ?? "cpu").build();
+  const steps = new StepBuilder(graph, storages, placement, target).build();
   const { list } = storages;
   if (options.inPlace) shareInPlace(steps, list);
   const lifetimes = lifetimesOf(steps, list);

@@ -183,6 +183,7 @@ export class StepBuilder {
       node,
       inputViews,
       outputs.map((ref) => ref.view),
+      this.target,
     );
     checkOperands(node, lowered, inputs, outputs);
     this.steps.push({

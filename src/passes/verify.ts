@@ -5,6 +5,7 @@
 import type { Graph, Id, Node, Output, TensorType } from "../ir/graph.ts";
 import { nodeText, typeText } from "../ir/text.ts";
 import { at } from "../ops/check.ts";
+import type { TargetKind } from "../ops/kernel.ts";
 import type { GetAttrs } from "../ops/prim/get.ts";
 import type { InputOpAttrs } from "../ops/prim/input.ts";
 import { ops } from "../ops/registry.ts";
@@ -14,9 +15,9 @@ import { PLANNED_OPS } from "./view_ops.ts";
 /** After tracing, after autodiff, after the choice of kernels, while products are lowered, after fusion. */
 export type Stage = "traced" | "differentiated" | "chosen" | "lowering" | "fused";
 
-export function verify(graph: Graph, stage: Stage): void {
+export function verify(graph: Graph, stage: Stage, kind: TargetKind = "cpu"): void {
   graph.nodes.forEach((node, id) => {
-    const problem = nodeProblem(graph, node, id, stage);
+    const problem = nodeProblem(graph, node, id, [stage, kind]);
     if (problem !== null) throw new Error(report(graph, id, stage, problem));
   });
   const names = new Set<string>();
@@ -31,10 +32,13 @@ export function verify(graph: Graph, stage: Stage): void {
   }
 }
 
-function nodeProblem(graph: Graph, node: Node, id: Id, stage: Stage): string | null {
+/** A stage of compiling for a kind of target. */
+type At = readonly [stage: Stage, kind: TargetKind];
+
+function nodeProblem(graph: Graph, node: Node, id: Id, at: At): string | null {
   const unordered = node.inputs.find((from) => !(Number.isInteger(from) && from >= 0 && from < id));
   if (unordered !== undefined) return `input %${unordered} does not come before it`;
-  const illegal = illegality(graph, node, stage);
+  const illegal = illegality(graph, node, at);
   if (illegal !== null) return illegal;
   return node.op === "get" ? getProblem(graph, node) : typeProblem(graph, node);
 }
@@ -43,7 +47,7 @@ const inputTypes = (graph: Graph, node: Node): TensorType[] =>
   node.inputs.map((from) => at(at(graph.nodes, from).types, 0));
 
 /** Why the op may not be in a graph of this stage, or null. */
-function illegality(graph: Graph, node: Node, stage: Stage): string | null {
+function illegality(graph: Graph, node: Node, [stage, kind]: At): string | null {
   const op = ops.get(node.op);
   if (op === undefined) return "no op has this name";
   const kernel = op.kernels.cpu;
@@ -52,7 +56,7 @@ function illegality(graph: Graph, node: Node, stage: Stage): string | null {
     return allowed ? null : `a lowered op in a ${stage} graph`;
   }
   if (stage === "traced" || stage === "differentiated") return null;
-  const supported = kernel?.supports?.(node, inputTypes(graph, node)) ?? kernel !== undefined;
+  const supported = kernel?.supports?.(node, inputTypes(graph, node), kind) ?? kernel !== undefined;
   if (stage === "chosen" || stage === "lowering") {
     const stays = op.tier === "prim" || op.map !== undefined || supported;
     return stays ? null : "no kernel supports it and it was not decomposed";
