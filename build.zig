@@ -110,7 +110,7 @@ fn add_virtual_gpu(b: *std.Build) void {
         "-std=c++17",          "-fno-exceptions",   "-fno-rtti",             "-fno-stack-protector",
         "-fvisibility=hidden", "-fno-sanitize=all", "-DTHESEUS_VIRTUAL_GPU",
     };
-    for ([_][]const u8{ "driver.cpp", "old_driver.cpp" }) |file| {
+    for ([_][]const u8{ "driver.cpp", "old_driver.cpp", "emulation.cpp" }) |file| {
         const module = b.createModule(.{
             .target = target(b, "x86_64_v3"),
             .optimize = .ReleaseFast,
@@ -120,13 +120,17 @@ fn add_virtual_gpu(b: *std.Build) void {
         module.addIncludePath(b.path("tests/virtual_gpu"));
         const source = b.path(b.fmt("tests/virtual_gpu/{s}", .{file}));
         module.addCSourceFile(.{ .file = source, .flags = &flags });
-        const library = b.addLibrary(.{
-            .name = file[0 .. file.len - ".cpp".len],
-            .linkage = .dynamic,
-            .root_module = module,
-            .use_llvm = true,
-        });
-        const install = b.addInstallArtifact(library, .{
+        const name = file[0 .. file.len - ".cpp".len];
+        const artifact = if (std.mem.eql(u8, name, "emulation"))
+            b.addExecutable(.{ .name = name, .root_module = module, .use_llvm = true })
+        else
+            b.addLibrary(.{
+                .name = name,
+                .linkage = .dynamic,
+                .root_module = module,
+                .use_llvm = true,
+            });
+        const install = b.addInstallArtifact(artifact, .{
             .dest_dir = .{ .override = .{ .custom = "virtual_gpu" } },
         });
         step.dependOn(&install.step);

@@ -11,7 +11,7 @@
 #define SHARED(T, name) \
     extern __shared__ __align__(128) unsigned char dynamic_shared[]; \
     T* name = reinterpret_cast<T*>(dynamic_shared)
-#define REGISTER_KERNEL(name)
+#define REGISTER_KERNEL(name, threads)
 #endif
 
 typedef uint8_t u8;
@@ -63,13 +63,18 @@ DEV bool stopped(const Task* task, const Fault* fault) {
     return place != 0 && place != task->place;
 }
 
-#define KERNEL(name) \
+#define DEFINE_KERNEL(name, threads, bounds) \
     static __device__ void name##_body(const Task& task, Fault* fault); \
-    extern "C" __global__ void __launch_bounds__(THREADS) name(const Task* task, Fault* fault) { \
+    extern "C" __global__ void bounds name(const Task* task, Fault* fault) { \
         if (!stopped(task, fault)) name##_body(*task, fault); \
     } \
-    REGISTER_KERNEL(name) \
+    REGISTER_KERNEL(name, threads) \
     static __device__ void name##_body(const Task& task, Fault* fault)
+
+#define KERNEL(name) DEFINE_KERNEL(name, THREADS, __launch_bounds__(THREADS))
+/// Of another size: blocks of `threads`, of which a multiprocessor is to hold `blocks` at once. THREADS, WARPS and what uses
+/// them is not for such a kernel.
+#define KERNEL_OF(name, threads, blocks) DEFINE_KERNEL(name, threads, __launch_bounds__(threads, blocks))
 
 /// Reports data that is out of range; the kernel goes on without touching the memory in question.
 DEV void fail(const Task& task, Fault* fault, u64 position, i64 value) {

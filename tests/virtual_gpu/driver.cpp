@@ -9,13 +9,9 @@
 
 #include <pthread.h>
 
-asm(".text\n.globl simt_switch\n.hidden simt_switch\nsimt_switch:\n"
-    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\nmov %rsp,(%rdi)\nmov %rsi,%rsp\n"
-    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
-
 enum Result {
     SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101,
-    NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900,
+    NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, OUT_OF_RESOURCES = 701, CAPTURE_UNSUPPORTED = 900,
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -165,6 +161,13 @@ static int device_count() {
     return listed < count ? listed : count;
 }
 
+/// Most dynamic shared memory of a block.
+static unsigned shared_limit() {
+    u64 capability = setting("THESEUS_VGPU_CAPABILITY", 90);
+    if (capability == 86 || capability == 89 || capability >= 120) return 99 << 10;
+    return capability < 90 ? 163 << 10 : simt::shared_most;
+}
+
 API theseus_virtual_gpu() { return 1; }
 API cuInit(unsigned) { return device_count() == 0 ? NO_DEVICE : SUCCESS; }
 API cuDriverGetVersion(int* version) {
@@ -185,7 +188,8 @@ API cuDeviceGetName(char* name, int capacity, int) {
 }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
     int capability = (int)setting("THESEUS_VGPU_CAPABILITY", 90);
-    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : attribute == 16 ? 4 : 0;
+    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : attribute == 16 ? 4
+        : attribute == 97 ? (int)shared_limit() : 0;
     return SUCCESS;
 }
 API cuDeviceTotalMem_v2(size_t* bytes, int) {
@@ -329,11 +333,17 @@ API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
         }
     return NOT_FOUND;
 }
+API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
+    if (attribute != 8 || value < 0 || (unsigned)value > shared_limit()) return INVALID_VALUE;
+    function->shared_max = (unsigned)value;
+    return SUCCESS;
+}
 API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                    unsigned bz, unsigned shared, Stream* s, void** parameters, void**) {
     Locked l;
     bool fits = gx > 0 && gy > 0 && gz > 0 && gx < 1u << 31 && gy < 1u << 16 && gz < 1u << 16;
-    if (!fits || bx * by * bz == 0 || bx * by * bz > 1024 || shared > 48 << 10) return INVALID_VALUE;
+    if (!fits || bx * by * bz == 0 || shared > function->shared_max) return INVALID_VALUE;
+    if (bx * by * bz > function->threads) return OUT_OF_RESOURCES;
     Work w = {LAUNCH};
     w.entry = function->entry;
     w.grid = {gx, gy, gz};

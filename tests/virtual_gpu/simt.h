@@ -1,21 +1,25 @@
 /// Runs the kernels of cuda/ on the host: the blocks of a launch in a loop, every thread of a block a fiber, so that
 /// barriers and warp shuffles mean what they mean on a GPU. Seeds shuffle the order of threads; an odd seed runs each warp
-/// greedily up to a barrier, which shows missing barriers that lockstep hides. Shared memory starts as NaN in every block.
+/// greedily up to a barrier, which shows missing barriers that lockstep hides. Shared memory starts as NaN in every block and
+/// ends at an inaccessible page.
 #pragma once
 #include <math.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
+
+#include "async_copy.h"
 
 #define __global__
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define SHARED(T, name) T* name = reinterpret_cast<T*>(simt::block.shared)
-#define REGISTER_KERNEL(name) static simt::Kernel registered_##name(#name, name);
+#define REGISTER_KERNEL(name, threads) static simt::Kernel registered_##name(#name, name, threads);
+
+/// Saves the stack pointer to the first argument and goes on at the second.
+asm(".text\n.globl simt_switch\n.hidden simt_switch\nsimt_switch:\n"
+    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\nmov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
 
 struct Task;
 struct Fault;
@@ -28,13 +32,23 @@ namespace simt {
 
 typedef void (*Entry)(const Task*, Fault*);
 
+/// What a launch may ask for until cuFuncSetAttribute allows more.
+const unsigned shared_default = 48 << 10;
+/// Of any GPU.
+const unsigned shared_most = 227 << 10;
+
 /// Kernels by name, as a module of the driver has them.
 struct Kernel {
     const char* name;
     Entry entry;
+    /// Of __launch_bounds__: a larger block does not start.
+    unsigned threads, shared_max;
     Kernel* next;
     static inline Kernel* first;
-    Kernel(const char* name, Entry entry) : name(name), entry(entry), next(first) { first = this; }
+    Kernel(const char* name, Entry entry, unsigned threads)
+        : name(name), entry(entry), threads(threads), shared_max(shared_default), next(first) {
+        first = this;
+    }
 };
 
 enum State { READY, AT_BARRIER, IN_WARP, DONE };
@@ -50,14 +64,22 @@ struct Fiber {
     State state;
     /// Shuffles so far: they take turns between two sets of lanes, so that one barrier each is enough.
     unsigned shuffles;
+    AsyncCopies copies;
 };
+
+/// What the lanes of a warp meet for.
+enum Meeting { SYNC, SHUFFLE, MATRIX_PRODUCT, MATRIX_LOAD };
 
 struct Block {
     dim3 index, threads, grid;
     unsigned char* shared;
+    size_t shared_bytes;
     int count, live, waiting;
     void* scheduler;
     unsigned arrived[warps_max];
+    Meeting meeting[warps_max];
+    /// What each lane brings to the meeting; it lies on the lane's stack.
+    void* brought[warps_max][32];
     /// What each lane of a warp shows to the others.
     uint64_t lanes[warps_max][2][32];
     Fiber fibers[threads_max];
@@ -89,19 +111,25 @@ inline void sync_block() {
     else pause(AT_BARRIER);
 }
 
-/// Full warps only: every lane must come.
-inline void sync_warp() {
+/// Full warps only: every lane must come, and for the same thing. The last one does `work` for all.
+template <class Work> void meet(Meeting what, void* brings, Work work) {
     int warp = current->id / 32, lane = current->id % 32;
+    if (block.arrived[warp] == 0) block.meeting[warp] = what;
+    else if (block.meeting[warp] != what) stop("lanes of a warp are at different instructions that need all of them");
+    block.brought[warp][lane] = brings;
     block.arrived[warp] |= 1u << lane;
     if (block.arrived[warp] != 0xffffffffu) return pause(IN_WARP);
     block.arrived[warp] = 0;
+    work(block.brought[warp]);
     for (int i = 0; i < 32; i++) block.fibers[warp * 32 + i].state = READY;
 }
+
+inline void sync_warp() { meet(SYNC, 0, [](void**) {}); }
 
 template <class T> T shuffle_xor(T value, int mask) {
     uint64_t* lanes = block.lanes[current->id / 32][current->shuffles++ % 2];
     memcpy(&lanes[current->id % 32], &value, sizeof value);
-    sync_warp();
+    meet(SHUFFLE, 0, [](void**) {});
     T other;
     memcpy(&other, &lanes[(current->id ^ mask) % 32], sizeof other);
     return other;
@@ -109,6 +137,7 @@ template <class T> T shuffle_xor(T value, int mask) {
 
 inline void run_fiber() {
     block.entry(block.task, block.fault);
+    if (current->copies.count > 0) stop("a thread ends before it has waited for its cp.async");
     block.live--;
     if (block.waiting > 0 && block.waiting == block.live) release_barrier();
     pause(DONE);
@@ -121,6 +150,7 @@ inline void start_fiber(int i) {
     f.id = i;
     f.state = READY;
     f.shuffles = 0;
+    f.copies.clear();
     f.thread = {(unsigned)i % x, (unsigned)i / x % y, (unsigned)i / x / y};
     // The entry finds the stack as a call would leave it; six saved registers lie below its address.
     void** top = (void**)(stacks + (i + 1) * stack_bytes) - 1;
@@ -190,11 +220,15 @@ inline void run_block(bool greedy) {
 
 inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, const Task* task, Fault* fault,
                    uint64_t seed) {
-    static unsigned char shared[64 << 10] __attribute__((aligned(128)));
+    static unsigned char* shared_end;
     if (!stacks) {
         int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         stacks = (unsigned char*)mmap(0, stack_bytes * threads_max, access, kind, -1, 0);
+        const size_t page = 4096, whole = (shared_most + page - 1) / page * page;
+        shared_end = (unsigned char*)mmap(0, whole + page, access, kind, -1, 0) + whole;
+        mprotect(shared_end, page, PROT_NONE);
     }
+    shared_bytes = (shared_bytes + 127) / 128 * 128;
     bool greedy = seed & 1;
     block.grid = grid;
     block.threads = threads;
@@ -202,12 +236,13 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
     block.entry = entry;
     block.task = task;
     block.fault = fault;
-    block.shared = shared;
+    block.shared = shared_end - shared_bytes;
+    block.shared_bytes = shared_bytes;
     shuffle_order(seed, greedy);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
-                memset(shared, 0xff, shared_bytes);
+                memset(block.shared, 0xff, shared_bytes);
                 block.index = {x, y, z};
                 run_block(greedy);
             }

@@ -13,6 +13,8 @@ const folder = join(root, "zig-out/virtual_gpu");
 export const DRIVER = join(folder, "libdriver.so");
 /** Opens, but lacks most functions. */
 export const OLD_DRIVER = join(folder, "libold_driver.so");
+/** Runs small kernels by name, right ones and faulty ones (emulation.cpp). */
+export const EMULATION = join(folder, "emulation");
 
 /** The GPU of the tests; THESEUS_TEST_GPU=1 takes the machine's own (scripts/gpu-check). */
 export function openTestGpu(): Device {
@@ -21,7 +23,7 @@ export function openTestGpu(): Device {
   return openGpu(0, { driver: DRIVER });
 }
 
-/** Builds both when a source is newer. */
+/** Builds all of it when a source is newer. */
 export function buildVirtualGpu(): void {
   const changed = (file: string): number => (existsSync(file) ? statSync(file).mtimeMs : 0);
   const sources = ["cuda", "tests/virtual_gpu"].flatMap((under) =>
@@ -30,12 +32,13 @@ export function buildVirtualGpu(): void {
       .map((name) => join(root, under, name)),
   );
   const newest = Math.max(...sources.map(changed));
-  if (changed(DRIVER) > newest && changed(OLD_DRIVER) > 0) return;
+  if (Math.min(...[DRIVER, OLD_DRIVER, EMULATION].map(changed)) > newest) return;
   const local = join(root, ".tools/bin/zig");
   const zig = existsSync(local) ? local : "zig";
   const built = Bun.spawnSync([zig, "build", "virtual-gpu"], { cwd: root, stderr: "pipe" });
   assert(built.exitCode === 0, `zig build virtual-gpu: ${built.stderr.toString()}`);
   // An unchanged build leaves the old time.
   const now = new Date();
-  for (const file of [DRIVER, OLD_DRIVER]) Bun.spawnSync(["touch", "-d", now.toISOString(), file]);
+  for (const file of [DRIVER, OLD_DRIVER, EMULATION])
+    Bun.spawnSync(["touch", "-d", now.toISOString(), file]);
 }

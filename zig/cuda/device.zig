@@ -17,6 +17,9 @@ const event_without_timing = 2;
 const stream_non_blocking = 1;
 const attribute_major = 75;
 const attribute_minor = 76;
+/// Of a function: how much dynamic shared memory a launch may ask for, where that is more than `shared_free`.
+const function_shared_max = 8;
+const shared_free = 48 << 10;
 
 /// Runs that the device may hold at once: one is computed while the next one waits behind it.
 pub const runs_max = 2;
@@ -113,6 +116,14 @@ pub const Gpu = struct {
             const to = gpu.functions.getPtr(kernel);
             const found = call.cuModuleGetFunction(to, gpu.module, @tagName(kernel));
             try gpu.driver.check(found, "the kernel {s} is missing", .{@tagName(kernel)});
+            const shared = launches.block_of(kernel).shared_bytes;
+            if (shared <= shared_free) continue;
+            const allowed = call.cuFuncSetAttribute(to.*, function_shared_max, @intCast(shared));
+            try gpu.driver.check(
+                allowed,
+                "the kernel {s} cannot have {d} bytes of shared memory",
+                .{ @tagName(kernel), shared },
+            );
         }
         const streams = "a stream cannot be made";
         try gpu.driver.check(call.cuStreamCreate(&gpu.compute, stream_non_blocking), streams, .{});

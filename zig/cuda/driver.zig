@@ -58,6 +58,7 @@ pub const Functions = struct {
     cuModuleLoadData: *const fn (*Handle, *const anyopaque) callconv(.c) Result,
     cuModuleUnload: *const fn (Handle) callconv(.c) Result,
     cuModuleGetFunction: *const fn (*Handle, Handle, [*:0]const u8) callconv(.c) Result,
+    cuFuncSetAttribute: *const fn (Handle, c_int, c_int) callconv(.c) Result,
     cuLaunchKernel: *const fn (
         Handle,
         c_uint,

@@ -48,10 +48,18 @@ pub const Kernel = enum {
     softmax_grad,
 };
 
-/// As THREADS of cuda/theseus.h, and shared memory that is enough for every kernel but `matmul`.
+/// As THREADS of cuda/theseus.h.
 pub const threads = 256;
-const shared_bytes = 4352;
-const matmul_shared_bytes = 8192;
+
+/// The threads of a kernel's blocks and their shared memory: what all have that do not say otherwise.
+pub const Block = struct { threads: u32 = threads, shared_bytes: u32 = 4352 };
+
+pub fn block_of(kernel: Kernel) Block {
+    return switch (kernel) {
+        .matmul => .{ .shared_bytes = 8192 },
+        else => .{},
+    };
+}
 
 const blocks_max = 4096;
 const rows_max = 1 << 16;
@@ -68,7 +76,7 @@ pub const Launch = struct {
     kernel: Kernel,
     instruction: u32,
     grid: [3]u32,
-    shared_bytes: u32,
+    block: Block,
     first_part: u32,
     part_count: u32,
     first_word: u32,
@@ -171,7 +179,7 @@ pub const Plan = struct {
             .kernel = kernel,
             .instruction = p.index,
             .grid = grid,
-            .shared_bytes = if (kernel == .matmul) matmul_shared_bytes else shared_bytes,
+            .block = block_of(kernel),
             .first_part = first,
             .part_count = @as(u32, @intCast(p.parts.items.len)) - first,
             .first_word = first_word,
