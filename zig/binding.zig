@@ -4,6 +4,7 @@ const std = @import("std");
 const failure = @import("failure.zig");
 const handles = @import("handles.zig");
 const Buffer = @import("buffer.zig").Buffer;
+const Executable = @import("cuda/executable.zig").Executable;
 const Device = @import("runtime.zig").Device;
 const Program = @import("program.zig").Program;
 
@@ -29,6 +30,15 @@ pub fn load(device_handle: i64, bytes: []const u8) Error!i64 {
     errdefer allocator.free(addresses);
     loaded.* = .{ .device = device, .program = program, .addresses = addresses };
     return handles.add(.program, loaded);
+}
+
+/// Device memory that the program itself would take, besides its buffers.
+pub fn measure(device_handle: i64, bytes: []const u8) Error!i64 {
+    const device = try handles.get(Device, .device, device_handle);
+    const gpu = device.gpu orelse return 0;
+    const program = try Program.load(bytes, &device.lookup, false);
+    defer program.free();
+    return @intCast(try Executable.measure(gpu, program));
 }
 
 pub fn free(handle: i64) Error!void {
@@ -110,6 +120,7 @@ fn check_bindings(loaded: *Loaded, slot: u1) Error!void {
 
 pub fn profile_enable(handle: i64, enabled: bool) Error!void {
     const loaded = try idle(handle);
+    if (loaded.program.executable) |executable| try executable.set_profiling(enabled);
     loaded.program.profiling = enabled;
     @memset(loaded.program.profile_ns, 0);
 }

@@ -78,7 +78,7 @@ pub const Buffer = struct {
 };
 
 fn give_back(gpu: ?*Gpu, block: memory.Block) void {
-    if (gpu) |g| g.free(@intFromPtr(block.data)) else memory.release(block);
+    if (gpu) |g| g.free(@intFromPtr(block.data), block.bytes) else memory.release(block);
 }
 
 fn gpu_of(handle: i64) ?*Gpu {
@@ -150,15 +150,16 @@ pub fn load(handle: i64, offset: i64, bytes: i64, path: []const u8, position: i6
     const from = try file.Path.init(path);
     const start = try check_position(position);
     const gpu = gpu_of(handle) orelse return file.read_at(&from, start, into);
-    var piece: Piece = try .init(into.len);
-    defer piece.deinit();
-    while (piece.next()) |part| {
-        try file.read_at(&from, start + part.at, part.host);
-        try gpu.write(@intFromPtr(into.ptr) + part.at, part.host);
+    var at: u64 = 0;
+    while (at < into.len) {
+        const piece = try gpu.claim(into.len - at);
+        try file.read_at(&from, start + at, piece);
+        try gpu.send(@intFromPtr(into.ptr) + at, piece);
+        at += piece.len;
     }
 }
 
-/// Host memory through which device memory goes to and from files, a piece at a time.
+/// Host memory through which device memory goes to files, a piece at a time.
 const Piece = struct {
     host: []u8,
     total: u64,

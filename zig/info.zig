@@ -100,6 +100,8 @@ fn gpu_info(json: *Json, gpu: *const Gpu) Writer.Error!void {
     try field(json, "cuda_version", gpu.driver.version);
     try field(json, "virtual", gpu.driver.is_virtual);
     try field(json, "total_bytes", gpu.total_bytes);
+    try field(json, "allocated_bytes", gpu.allocated_bytes);
+    try field(json, "own_bytes", gpu.own_bytes);
     try json.endObject();
 }
 

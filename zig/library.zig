@@ -192,6 +192,13 @@ export fn theseus_program_load(device: i64, source: ?[*]const u8, bytes: i64) i6
     return value(binding.load(device, bytes_of(source, bytes)));
 }
 
+/// Bytes of a GPU's memory that the loaded program would take besides its buffers; 0 on a CPU.
+export fn theseus_program_measure(device: i64, source: ?[*]const u8, bytes: i64) i64 {
+    enter();
+    defer leave();
+    return value(binding.measure(device, bytes_of(source, bytes)));
+}
+
 export fn theseus_program_free(program: i64) i64 {
     enter();
     defer leave();

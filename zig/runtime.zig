@@ -19,9 +19,14 @@ const Buffer = @import("buffer.zig").Buffer;
 const Error = failure.Error;
 
 /// Runs that may wait on the timeline.
-const queue_max = 16;
+const queue_max = cuda.marks_max;
 
-const Run = struct { program: *Program, slot: u1 };
+const Run = struct {
+    program: *Program,
+    slot: u1,
+    /// On a GPU: it begins after what was written before it was submitted.
+    after_writes: bool = false,
+};
 
 pub const Options = struct {
     level: cpuid.Level,
@@ -108,9 +113,14 @@ pub const Device = struct {
         const ticket = device.submitted + 1;
         if (ticket - @atomicLoad(u64, &device.completed, .acquire) > queue_max)
             return failure.raise(error.Busy, "{d} runs are waiting already; wait for a ticket first", .{queue_max});
+        const writes = if (device.gpu) |gpu| try gpu.mark(ticket % queue_max) else false;
         program.runs += 1;
         program.last_ticket = ticket;
-        device.queue[ticket % queue_max] = .{ .program = program, .slot = slot };
+        device.queue[ticket % queue_max] = .{
+            .program = program,
+            .slot = slot,
+            .after_writes = writes,
+        };
         @atomicStore(u64, &device.submitted, ticket, .seq_cst);
         wake_low(&device.submitted, &device.submitter_parked);
         return ticket;
@@ -249,14 +259,19 @@ pub const Device = struct {
 
     fn start_on_gpu(device: *Device, run: Run, ticket: u64) void {
         if (device.failed_ticket != 0) return;
-        const executable = run.program.executable.?;
-        executable.start(run.program, run.slot, ticket % cuda.runs_max) catch {
+        device.put_on_gpu(run, ticket) catch {
             const own = failure.last_record();
             // A failure of the run before shows in whatever comes after it.
             const before = device.completed + 1;
             while (before < ticket and !device.has_ended(before)) nap(20 * std.time.ns_per_us);
             if (device.failed_ticket == 0) device.poison(ticket, own);
         };
+    }
+
+    fn put_on_gpu(device: *Device, run: Run, ticket: u64) Error!void {
+        if (run.after_writes) try device.gpu.?.wait_for_mark(ticket % queue_max);
+        const executable = run.program.executable.?;
+        try executable.start(run.program, run.slot, ticket % cuda.runs_max);
     }
 
     /// Completes the runs up to `ticket`, but returns early when another one came and the GPU has room behind the last.

@@ -29,6 +29,7 @@ export const SYMBOLS = {
   theseus_buffer_save: call(i64, i64, i64, ptr, i64, i64),
   theseus_buffer_load: call(i64, i64, i64, ptr, i64, i64),
   theseus_program_load: call(i64, ptr, i64),
+  theseus_program_measure: call(i64, ptr, i64),
   theseus_program_free: call(i64),
   theseus_program_bind: call(i64, i64, i64, i64),
   theseus_program_run: call(i64, i64),

@@ -83,10 +83,12 @@ static Result release(u64 address) {
 
 struct Event {
     struct Stream* stream;
-    int pending;
+    /// Records that were asked for, and those that were reached.
+    u64 asked, reached;
+    double ms;
 };
 
-enum Kind { LAUNCH, COPY, SET, RECORD };
+enum Kind { LAUNCH, COPY, SET, RECORD, WAIT };
 struct Work {
     Kind kind;
     simt::Entry entry;
@@ -96,6 +98,8 @@ struct Work {
     const u8* from;
     u64 bytes;
     Event* event;
+    /// WAIT: for so many records.
+    u64 records;
 };
 
 struct List {
@@ -117,9 +121,22 @@ static void append(List* list, const Work& work) {
     list->items[list->count++] = work;
 }
 
+static double now_ms() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static void drain(Stream* s, u64 most);
+
 static void perform(const Work& w) {
     if (w.kind == RECORD) {
-        w.event->pending--;
+        w.event->reached++;
+        w.event->ms = now_ms();
+        return;
+    }
+    if (w.kind == WAIT) {
+        while (w.event->reached < w.records) drain(w.event->stream, 1);
         return;
     }
     if (sticky) return;
@@ -137,10 +154,12 @@ static void perform(const Work& w) {
 
 /// Does up to `most` pieces of the stream's work.
 static void drain(Stream* s, u64 most) {
+    // A stream that waits for another one drains that one from within.
+    static int depth;
     if (s->done == s->list.count) return;
-    open_memory(true);
+    if (depth++ == 0) open_memory(true);
     while (most-- > 0 && s->done < s->list.count) perform(s->list.items[s->done++]);
-    open_memory(false);
+    if (--depth == 0) open_memory(false);
     if (s->done == s->list.count) s->done = s->list.count = 0;
 }
 
@@ -294,6 +313,13 @@ API cuGraphDestroy(Graph* graph) {
     return SUCCESS;
 }
 API cuGraphExecDestroy(Graph* graph) { return cuGraphDestroy(graph); }
+API cuStreamWaitEvent(Stream* s, Event* event, unsigned) {
+    Locked l;
+    Work w = {WAIT};
+    w.event = event;
+    w.records = event->asked;
+    return put(s, w);
+}
 API cuEventCreate(Event** event, unsigned) {
     *event = (Event*)calloc(1, sizeof(Event));
     return SUCCESS;
@@ -307,17 +333,23 @@ API cuEventRecord(Event* event, Stream* s) {
     Work w = {RECORD};
     w.event = event;
     event->stream = s;
-    event->pending++;
+    event->asked++;
     return put(s, w);
 }
 API cuEventQuery(Event* event) {
     Locked l;
-    if (event->pending > 0) drain(event->stream, 32);
-    return sticky ? sticky : event->pending > 0 ? NOT_READY : SUCCESS;
+    if (event->reached < event->asked) drain(event->stream, 32);
+    return sticky ? sticky : event->reached < event->asked ? NOT_READY : SUCCESS;
 }
 API cuEventSynchronize(Event* event) {
     Locked l;
-    while (event->pending > 0) drain(event->stream, 1);
+    while (event->reached < event->asked) drain(event->stream, 1);
+    return sticky;
+}
+API cuEventElapsedTime(float* ms, Event* from, Event* to) {
+    Locked l;
+    if (from->reached == 0 || to->reached == 0) return INVALID_VALUE;
+    *ms = (float)(to->ms - from->ms);
     return sticky;
 }
 API cuModuleLoadData(void** module, const void*) {
@@ -338,6 +370,7 @@ API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
     function->shared_max = (unsigned)value;
     return SUCCESS;
 }
+API cuFuncLoad(simt::Kernel*) { return SUCCESS; }
 API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                    unsigned bz, unsigned shared, Stream* s, void** parameters, void**) {
     Locked l;

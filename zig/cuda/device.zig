@@ -1,10 +1,12 @@
 //! One GPU: its context, module, streams and memory. Programs run on one stream; copies between host and device have a
-//! stream of their own and go through a pinned piece of memory, so that they do not wait for what runs.
+//! stream of their own and go through pinned memory, so that they do not wait for what runs. Writes return before they are
+//! done: a run that is submitted after them waits for them on the device (`mark`), the host does not.
 const std = @import("std");
 const failure = @import("../failure.zig");
 const image = @import("cuda_image");
 const driver_file = @import("driver.zig");
 const launches = @import("launches.zig");
+const ring_file = @import("ring.zig");
 const Fault = @import("task.zig").Fault;
 
 const Address = driver_file.Address;
@@ -12,7 +14,7 @@ const Driver = driver_file.Driver;
 const Error = failure.Error;
 const Handle = driver_file.Handle;
 
-const staging_bytes = 4 << 20;
+const staging_bytes = ring_file.piece_bytes;
 const event_without_timing = 2;
 const stream_non_blocking = 1;
 const attribute_major = 75;
@@ -23,6 +25,8 @@ const shared_free = 48 << 10;
 
 /// Runs that the device may hold at once: one is computed while the next one waits behind it.
 pub const runs_max = 2;
+/// Runs that may wait for one of these, by their tickets.
+pub const marks_max = 16;
 
 pub const Gpu = struct {
     driver: Driver,
@@ -30,10 +34,16 @@ pub const Gpu = struct {
     device: c_int,
     context: Handle,
     module: Handle = null,
+    /// Of the kernels that some program uses.
     functions: std.EnumArray(launches.Kernel, Handle) = .initFill(null),
     compute: Handle = null,
     copies: Handle = null,
+    ring: ring_file.Ring = .{},
+    /// Pinned: what is read.
     staging: Handle = null,
+    /// Something was put on `copies` that nobody has waited for.
+    copying: bool = false,
+    marks: [marks_max]Handle = @splat(null),
     fault: Address = 0,
     /// Pinned: where each run in flight leaves a copy of the fault record.
     reports: Handle = null,
@@ -42,6 +52,9 @@ pub const Gpu = struct {
     capability: u32 = 0,
     free_bytes: usize = 0,
     total_bytes: usize = 0,
+    /// All that `alloc` gave and `free` did not take back, and how much of it the device itself needs.
+    allocated_bytes: u64 = 0,
+    own_bytes: u64 = 0,
     /// Waits after every kernel, so that a failure names its instruction.
     stepwise: bool,
 
@@ -112,42 +125,59 @@ pub const Gpu = struct {
         const pointer: *const anyopaque = if (image.bytes) |bytes| bytes.ptr else "";
         const loaded = call.cuModuleLoadData(&gpu.module, pointer);
         try gpu.driver.check(loaded, "the kernels do not load on GPU {d}", .{gpu.ordinal});
-        for (std.enums.values(launches.Kernel)) |kernel| {
-            const to = gpu.functions.getPtr(kernel);
-            const found = call.cuModuleGetFunction(to, gpu.module, @tagName(kernel));
-            try gpu.driver.check(found, "the kernel {s} is missing", .{@tagName(kernel)});
-            const shared = launches.block_of(kernel).shared_bytes;
-            if (shared <= shared_free) continue;
-            const allowed = call.cuFuncSetAttribute(to.*, function_shared_max, @intCast(shared));
-            try gpu.driver.check(
-                allowed,
-                "the kernel {s} cannot have {d} bytes of shared memory",
-                .{ @tagName(kernel), shared },
-            );
-        }
         const streams = "a stream cannot be made";
         try gpu.driver.check(call.cuStreamCreate(&gpu.compute, stream_non_blocking), streams, .{});
         try gpu.driver.check(call.cuStreamCreate(&gpu.copies, stream_non_blocking), streams, .{});
         const pinned = "no pinned memory";
+        try gpu.ring.open(&gpu.driver);
         try gpu.driver.check(call.cuMemHostAlloc(&gpu.staging, staging_bytes, 0), pinned, .{});
         const report_bytes = runs_max * @sizeOf(Fault);
         try gpu.driver.check(call.cuMemHostAlloc(&gpu.reports, report_bytes, 0), pinned, .{});
-        for (&gpu.done) |*event| {
-            const made = call.cuEventCreate(event, event_without_timing);
-            try gpu.driver.check(made, "an event cannot be made", .{});
-        }
+        for (&gpu.done) |*event| event.* = try gpu.new_event(event_without_timing);
+        for (&gpu.marks) |*event| event.* = try gpu.new_event(event_without_timing);
         gpu.fault = try gpu.alloc(@sizeOf(Fault));
         const fresh: Fault = .{};
         try gpu.write(gpu.fault, std.mem.asBytes(&fresh));
+        gpu.own_bytes = gpu.allocated_bytes;
         _ = call.cuMemGetInfo_v2(&gpu.free_bytes, &gpu.total_bytes);
+    }
+
+    pub fn new_event(gpu: *const Gpu, flags: c_uint) Error!Handle {
+        var event: Handle = null;
+        const made = gpu.driver.call.cuEventCreate(&event, flags);
+        try gpu.driver.check(made, "an event cannot be made", .{});
+        return event;
+    }
+
+    /// The kernel, brought to the device now: capturing a graph is no time to load code.
+    pub fn function(gpu: *Gpu, kernel: launches.Kernel) Error!Handle {
+        const known = gpu.functions.getPtr(kernel);
+        if (known.* != null) return known.*;
+        gpu.enter();
+        const call = &gpu.driver.call;
+        var found: Handle = null;
+        const name = @tagName(kernel);
+        const got = call.cuModuleGetFunction(&found, gpu.module, name);
+        try gpu.driver.check(got, "the kernel {s} is missing", .{name});
+        try gpu.driver.check(call.cuFuncLoad(found), "the kernel {s} does not load", .{name});
+        const shared = launches.block_of(kernel).shared_bytes;
+        if (shared > shared_free) {
+            const allowed = call.cuFuncSetAttribute(found, function_shared_max, @intCast(shared));
+            const what = "the kernel {s} cannot have {d} bytes of shared memory";
+            try gpu.driver.check(allowed, what, .{ name, shared });
+        }
+        known.* = found;
+        return found;
     }
 
     fn release(gpu: *Gpu) void {
         const call = &gpu.driver.call;
-        if (gpu.fault != 0) _ = call.cuMemFree_v2(gpu.fault);
-        for (gpu.done) |event| if (event != null) {
+        if (gpu.copies != null) _ = call.cuStreamSynchronize(gpu.copies);
+        if (gpu.fault != 0) gpu.free(gpu.fault, @sizeOf(Fault));
+        for (gpu.done ++ gpu.marks) |event| if (event != null) {
             _ = call.cuEventDestroy_v2(event);
         };
+        gpu.ring.close(&gpu.driver);
         for ([_]Handle{ gpu.reports, gpu.staging }) |host| if (host != null) {
             _ = call.cuMemFreeHost(host);
         };
@@ -167,37 +197,75 @@ pub const Gpu = struct {
         gpu.enter();
         const size = @max(1, bytes);
         var address: Address = 0;
-        var available: usize = 0;
-        var total: usize = 0;
-        _ = gpu.driver.call.cuMemGetInfo_v2(&available, &total);
-        const made = gpu.driver.call.cuMemAlloc_v2(&address, size);
-        try gpu.driver.check(
-            made,
-            "{d} bytes do not fit into GPU {d} ({s}), which has {d} of {d} bytes free",
-            .{ size, gpu.ordinal, gpu.name_text(), available, total },
-        );
-        errdefer gpu.free(address);
-        try gpu.fill(address, size, 0);
+        const call = &gpu.driver.call;
+        const made = call.cuMemAlloc_v2(&address, size);
+        if (made != driver_file.success) {
+            var available: usize = 0;
+            var total: usize = 0;
+            _ = call.cuMemGetInfo_v2(&available, &total);
+            try gpu.driver.check(
+                made,
+                "{d} bytes do not fit into GPU {d} ({s}), which has {d} of {d} bytes free",
+                .{ size, gpu.ordinal, gpu.name_text(), available, total },
+            );
+        }
+        gpu.allocated_bytes += size;
+        errdefer gpu.free(address, bytes);
+        const put = call.cuMemsetD8Async(address, 0, size, gpu.copies);
+        try gpu.driver.check(put, copy_problem, .{gpu.ordinal});
+        gpu.copying = true;
         return address;
     }
 
-    pub fn free(gpu: *Gpu, address: Address) void {
+    /// `bytes`: as `alloc` was asked for.
+    pub fn free(gpu: *Gpu, address: Address, bytes: u64) void {
         gpu.enter();
+        gpu.finish_copies() catch {}; // What failed there shows in whatever comes next.
+        gpu.allocated_bytes -= @max(1, bytes);
         _ = gpu.driver.call.cuMemFree_v2(address);
     }
 
+    /// Returns when the source has been read; a run that is submitted after it finds what was written.
     pub fn write(gpu: *Gpu, to: Address, from: []const u8) Error!void {
-        gpu.enter();
-        const stage: [*]u8 = @ptrCast(gpu.staging.?);
         var at: usize = 0;
         while (at < from.len) {
-            const n = @min(staging_bytes, from.len - at);
-            @memcpy(stage[0..n], from[at..][0..n]);
-            const put = gpu.driver.call.cuMemcpyHtoDAsync_v2(to + at, stage, n, gpu.copies);
-            try gpu.driver.check(put, copy_problem, .{gpu.ordinal});
-            try gpu.finish_copies();
-            at += n;
+            const piece = try gpu.claim(from.len - at);
+            @memcpy(piece, from[at..][0..piece.len]);
+            try gpu.send(to + at, piece);
+            at += piece.len;
         }
+    }
+
+    /// Pinned memory for at most so many bytes, to be filled and sent.
+    pub fn claim(gpu: *Gpu, bytes: u64) Error![]u8 {
+        gpu.enter();
+        const piece = try gpu.ring.claim(&gpu.driver);
+        return piece[0..@min(piece.len, bytes)];
+    }
+
+    /// Copies the claimed piece, behind what was written before it.
+    pub fn send(gpu: *Gpu, to: Address, piece: []u8) Error!void {
+        const call = &gpu.driver.call;
+        const put = call.cuMemcpyHtoDAsync_v2(to, piece.ptr, piece.len, gpu.copies);
+        try gpu.driver.check(put, copy_problem, .{gpu.ordinal});
+        gpu.copying = true;
+        try gpu.ring.sent(&gpu.driver, gpu.copies);
+    }
+
+    /// Whether a run has to wait for mark `index`, which stands behind all that was written so far.
+    pub fn mark(gpu: *Gpu, index: usize) Error!bool {
+        if (!gpu.copying) return false;
+        gpu.enter();
+        const recorded = gpu.driver.call.cuEventRecord(gpu.marks[index], gpu.copies);
+        try gpu.driver.check(recorded, copy_problem, .{gpu.ordinal});
+        gpu.copying = false;
+        return true;
+    }
+
+    /// What is put on the compute stream from now on waits for mark `index`.
+    pub fn wait_for_mark(gpu: *Gpu, index: usize) Error!void {
+        const waits = gpu.driver.call.cuStreamWaitEvent(gpu.compute, gpu.marks[index], 0);
+        try gpu.driver.check(waits, copy_problem, .{gpu.ordinal});
     }
 
     pub fn read(gpu: *Gpu, to: []u8, from: Address) Error!void {
@@ -234,6 +302,7 @@ pub const Gpu = struct {
     fn finish_copies(gpu: *Gpu) Error!void {
         const done = gpu.driver.call.cuStreamSynchronize(gpu.copies);
         try gpu.driver.check(done, copy_problem, .{gpu.ordinal});
+        gpu.copying = false;
     }
 };
 

@@ -17,7 +17,7 @@ pub const capability_min = 80;
 
 pub const default_path = "libcuda.so.1";
 
-const success = 0;
+pub const success = 0;
 const no_device = 100;
 const out_of_memory = 2;
 pub const not_ready = 600;
@@ -45,6 +45,7 @@ pub const Functions = struct {
     cuStreamCreate: *const fn (*Handle, c_uint) callconv(.c) Result,
     cuStreamDestroy_v2: *const fn (Handle) callconv(.c) Result,
     cuStreamSynchronize: *const fn (Handle) callconv(.c) Result,
+    cuStreamWaitEvent: *const fn (Handle, Handle, c_uint) callconv(.c) Result,
     cuStreamBeginCapture_v2: *const fn (Handle, c_int) callconv(.c) Result,
     cuStreamEndCapture: *const fn (Handle, *Handle) callconv(.c) Result,
     cuGraphInstantiateWithFlags: *const fn (*Handle, Handle, c_ulonglong) callconv(.c) Result,
@@ -55,10 +56,13 @@ pub const Functions = struct {
     cuEventDestroy_v2: *const fn (Handle) callconv(.c) Result,
     cuEventRecord: *const fn (Handle, Handle) callconv(.c) Result,
     cuEventQuery: *const fn (Handle) callconv(.c) Result,
+    cuEventSynchronize: *const fn (Handle) callconv(.c) Result,
+    cuEventElapsedTime: *const fn (*f32, Handle, Handle) callconv(.c) Result,
     cuModuleLoadData: *const fn (*Handle, *const anyopaque) callconv(.c) Result,
     cuModuleUnload: *const fn (Handle) callconv(.c) Result,
     cuModuleGetFunction: *const fn (*Handle, Handle, [*:0]const u8) callconv(.c) Result,
     cuFuncSetAttribute: *const fn (Handle, c_int, c_int) callconv(.c) Result,
+    cuFuncLoad: *const fn (Handle) callconv(.c) Result,
     cuLaunchKernel: *const fn (
         Handle,
         c_uint,

@@ -35,22 +35,29 @@ pub const Executable = struct {
     image: []align(8) u8,
     blocks: [2]Address = .{ 0, 0 },
     graphs: [2]Handle = .{ null, null },
+    /// While profiling, for each run that may be on the device: an event before the first launch and one after each.
+    clocks: [device_file.runs_max][]Handle = @splat(&.{}),
 
     pub fn load(gpu: *Gpu, program: *const Program) Error!*Executable {
         var arena: std.heap.ArenaAllocator = .init(std.heap.c_allocator);
         errdefer arena.deinit();
-        const executable = allocate(&arena, gpu, program) catch |e| return switch (e) {
-            error.Unsupported => error.Unsupported,
-            else => failure.raise(error.OutOfMemory, "no memory for the program itself", .{}),
-        };
+        const executable = try allocate(&arena, gpu, program);
         errdefer executable.free_blocks();
         for (&executable.blocks) |*block| block.* = try gpu.alloc(executable.image.len);
         executable.arena = arena;
         return executable;
     }
 
+    /// Device memory that the program itself would take.
+    pub fn measure(gpu: *Gpu, program: *const Program) Error!u64 {
+        var arena: std.heap.ArenaAllocator = .init(std.heap.c_allocator);
+        defer arena.deinit();
+        return (try allocate(&arena, gpu, program)).bytes();
+    }
+
     pub fn free(x: *Executable) void {
         x.gpu.enter();
+        x.drop_clocks();
         for (&x.graphs) |*graph| drop(x.gpu, graph);
         x.free_blocks();
         // The executable lies in its own arena, so the arena's state has to leave it first.
@@ -59,7 +66,7 @@ pub const Executable = struct {
     }
 
     fn free_blocks(x: *Executable) void {
-        for (x.blocks) |block| if (block != 0) x.gpu.free(block);
+        for (x.blocks) |block| if (block != 0) x.gpu.free(block, x.image.len);
     }
 
     /// Device memory of the program itself.
@@ -97,10 +104,12 @@ pub const Executable = struct {
     /// Puts a run behind what the GPU does already; its end shows in event `report`.
     pub fn start(x: *Executable, program: *Program, slot: u1, report: usize) Error!void {
         const gpu = x.gpu;
-        if (gpu.stepwise or program.profiling) {
+        if (gpu.stepwise) {
             try x.step(program, slot);
+        } else if (program.profiling) {
+            try x.launch_timed(program, slot, report);
         } else {
-            if (x.graphs[slot] == null) try x.capture(slot);
+            if (x.graphs[slot] == null) try x.capture(program, slot);
             const begun = gpu.driver.call.cuGraphLaunch(x.graphs[slot], gpu.compute);
             try gpu.driver.check(begun, "program {s} cannot be started", .{program.name});
         }
@@ -114,7 +123,7 @@ pub const Executable = struct {
     }
 
     /// Whether the run has ended; a failure of the GPU itself or of the data is an error or a record.
-    pub fn poll(x: *Executable, program: *const Program, report: usize) Error!bool {
+    pub fn poll(x: *Executable, program: *Program, report: usize) Error!bool {
         const gpu = x.gpu;
         const state = gpu.driver.call.cuEventQuery(gpu.done[report]);
         if (state == driver_file.not_ready) return false;
@@ -123,6 +132,7 @@ pub const Executable = struct {
             "program {s} failed on GPU {d} (THESEUS_CUDA_STEPWISE=1 names the instruction)",
             .{ program.name, gpu.ordinal },
         );
+        if (program.profiling and !gpu.stepwise) try x.read_clocks(program, report);
         return true;
     }
 
@@ -133,12 +143,13 @@ pub const Executable = struct {
         return if (found.place == task_file.Place.none) null else found;
     }
 
-    fn capture(x: *Executable, slot: u1) Error!void {
+    fn capture(x: *Executable, program: *const Program, slot: u1) Error!void {
         const gpu = x.gpu;
         const call = &gpu.driver.call;
         const what = "a CUDA graph cannot be made";
         try gpu.driver.check(call.cuStreamBeginCapture_v2(gpu.compute, capture_relaxed), what, .{});
-        for (x.plan.launches.items, 0..) |*launch, i| try x.launch_one(launch, i, slot);
+        for (x.plan.launches.items, 0..) |*launch, i|
+            try x.launch_one(program, launch, i, slot);
         var graph: Handle = null;
         try gpu.driver.check(call.cuStreamEndCapture(gpu.compute, &graph), what, .{});
         const made = call.cuGraphInstantiateWithFlags(&x.graphs[slot], graph, 0);
@@ -146,32 +157,71 @@ pub const Executable = struct {
         try gpu.driver.check(made, what, .{});
     }
 
+    /// Every launch between two events, whose distance `read_clocks` adds up when the run is over.
+    fn launch_timed(x: *Executable, program: *Program, slot: u1, report: usize) Error!void {
+        const clocks = x.clocks[report];
+        try x.tick(program, clocks[0]);
+        for (x.plan.launches.items, 0..) |*launch, i| {
+            try x.launch_one(program, launch, i, slot);
+            try x.tick(program, clocks[i + 1]);
+        }
+    }
+
+    fn tick(x: *Executable, program: *const Program, clock: Handle) Error!void {
+        const recorded = x.gpu.driver.call.cuEventRecord(clock, x.gpu.compute);
+        try x.gpu.driver.check(recorded, "program {s} cannot be timed", .{program.name});
+    }
+
+    fn read_clocks(x: *Executable, program: *Program, report: usize) Error!void {
+        const clocks = x.clocks[report];
+        for (x.plan.launches.items, 0..) |*launch, i| {
+            var ms: f32 = 0;
+            const read = x.gpu.driver.call.cuEventElapsedTime(&ms, clocks[i], clocks[i + 1]);
+            try x.gpu.driver.check(read, "program {s} cannot be timed", .{program.name});
+            const ns: u64 = @intFromFloat(@max(0, ms) * std.time.ns_per_ms);
+            program.profile_ns[launch.instruction] += ns;
+        }
+    }
+
+    /// Makes the events of profiling, or gives them back.
+    pub fn set_profiling(x: *Executable, enabled: bool) Error!void {
+        x.gpu.enter();
+        x.drop_clocks();
+        if (!enabled) return;
+        errdefer x.drop_clocks();
+        for (&x.clocks) |*clocks| {
+            clocks.* = std.heap.c_allocator.alloc(Handle, x.plan.launches.items.len + 1) catch
+                return failure.raise(error.OutOfMemory, "no memory for clocks", .{});
+            @memset(clocks.*, null);
+            for (clocks.*) |*clock| clock.* = try x.gpu.new_event(0);
+        }
+    }
+
+    fn drop_clocks(x: *Executable) void {
+        for (&x.clocks) |*clocks| {
+            for (clocks.*) |clock| if (clock != null) {
+                _ = x.gpu.driver.call.cuEventDestroy_v2(clock);
+            };
+            std.heap.c_allocator.free(clocks.*);
+            clocks.* = &.{};
+        }
+    }
+
     /// One launch at a time, each waited for: times every instruction, and a failure names its own.
     fn step(x: *Executable, program: *Program, slot: u1) Error!void {
         const gpu = x.gpu;
         for (x.plan.launches.items, 0..) |*launch, i| {
             const begin = pool.now_ns();
-            try x.launch_one(launch, i, slot);
-            const ins = &program.instructions[0][launch.instruction];
-            const scope = program.scopes[launch.instruction];
-            try gpu.driver.check(
-                gpu.driver.call.cuStreamSynchronize(gpu.compute),
-                "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}",
-                .{
-                    program.name,
-                    gpu.ordinal,
-                    ins.node,
-                    @tagName(launch.kernel),
-                    if (scope.len > 0) ", " else "",
-                    scope,
-                },
-            );
+            try x.launch_one(program, launch, i, slot);
+            const waited = gpu.driver.call.cuStreamSynchronize(gpu.compute);
+            try x.check_launch(program, launch, waited);
             program.profile_ns[launch.instruction] += pool.now_ns() - begin;
         }
     }
 
     fn launch_one(
         x: *Executable,
+        program: *const Program,
         launch: *const launches.Launch,
         index: usize,
         slot: u1,
@@ -192,7 +242,28 @@ pub const Executable = struct {
             &parameters,
             null,
         );
-        try gpu.driver.check(begun, "the kernel {s} cannot be started", .{@tagName(launch.kernel)});
+        try x.check_launch(program, launch, begun);
+    }
+
+    fn check_launch(
+        x: *const Executable,
+        program: *const Program,
+        launch: *const launches.Launch,
+        result: c_int,
+    ) Error!void {
+        const scope = program.scopes[launch.instruction];
+        try x.gpu.driver.check(
+            result,
+            "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}",
+            .{
+                program.name,
+                x.gpu.ordinal,
+                program.instructions[0][launch.instruction].node,
+                @tagName(launch.kernel),
+                if (scope.len > 0) ", " else "",
+                scope,
+            },
+        );
     }
 };
 
@@ -214,8 +285,18 @@ const Offsets = struct {
     }
 };
 
-fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program) !*Executable {
-    const a = arena.allocator();
+fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program) Error!*Executable {
+    return prepare(arena.allocator(), gpu, program) catch |e| switch (e) {
+        error.OutOfMemory => failure.raise(
+            error.OutOfMemory,
+            "no memory for the program {s} itself",
+            .{program.name},
+        ),
+        else => |other| other,
+    };
+}
+
+fn prepare(a: std.mem.Allocator, gpu: *Gpu, program: *const Program) !*Executable {
     const x = try a.create(Executable);
     x.* = .{
         .gpu = gpu,
@@ -235,7 +316,8 @@ fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program)
         try x.plan.add(@intCast(i), ins);
     }
     x.functions = try a.alloc(Handle, x.plan.launches.items.len);
-    for (x.functions, x.plan.launches.items) |*to, launch| to.* = gpu.functions.get(launch.kernel);
+    for (x.functions, x.plan.launches.items) |*to, launch|
+        to.* = try gpu.function(launch.kernel);
     x.image = try a.alignedAlloc(u8, .@"8", Offsets.of(&x.plan).end);
     return x;
 }
