@@ -8,6 +8,7 @@ import { LARGEST_F32 } from "../src/optim/adamw_update.ts";
 import { openDevice } from "../src/runtime/index.ts";
 import { Engine } from "../src/train/engine.ts";
 import { compileTraining } from "../src/train/job_programs.ts";
+import { machineOf } from "../src/train/machine.ts";
 import { memoryReport } from "../src/train/memory_report.ts";
 import { targetOf } from "../src/train/target.ts";
 import { printProfile } from "./profile.ts";
@@ -102,7 +103,7 @@ console.log(
     start_s: Number((startMs / 1e3).toFixed(3)),
     first_step_s: Number((firstMs / 1e3).toFixed(4)),
     peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
-    planned_mib: Math.round(memoryReport(programs, target).totalBytes / 2 ** 20),
+    planned_mib: Math.round(memoryReport(programs, machineOf(device)).totalBytes / 2 ** 20),
     peak_gpu_mib: null,
   }),
 );

@@ -24,6 +24,8 @@ pub const Buffer = struct {
         const size: u64 = @intCast(bytes);
         const gpu = if (on_host) null else device.gpu;
         if (device.gpu == null) try device.check_memory(size);
+        if (on_host and device.gpu != null and size > memory.available())
+            return failure.raise(error.OutOfMemory, "this machine has no {d} bytes free for copies", .{size});
         const buffer = std.heap.c_allocator.create(Buffer) catch return no_memory(size);
         errdefer std.heap.c_allocator.destroy(buffer);
         const block = if (gpu) |g|

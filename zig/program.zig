@@ -237,15 +237,26 @@ pub const Program = struct {
     }
 
     /// What the kernel has against an instruction. A GPU's kernels may have a workspace where the CPU's, whose check
-    /// this is, have none; zig/cuda/launches.zig sees to its size.
+    /// this is, have none; zig/cuda/launches.zig sees to its size. Others go without the CPU's.
     fn unsound(
         program: *const Program,
         entry: *const kernel.Kernel,
         ins: *const abi.Instruction,
     ) ?[*:0]const u8 {
         const reason = entry.check(ins) orelse return null;
-        if (program.uses_scratch or ins.has_workspace == 0) return reason;
+        if (program.uses_scratch) return reason;
         var plain = ins.*;
+        if (ins.has_workspace == 0) {
+            if (!only_cpu_needs_workspace(ins.opcode)) return reason;
+            var operands: [64]abi.Operand = undefined;
+            if (ins.operand_count >= operands.len) return reason;
+            @memcpy(operands[0..ins.operand_count], ins.operands[0..ins.operand_count]);
+            operands[ins.operand_count] = large_workspace;
+            plain.operands = &operands;
+            plain.operand_count += 1;
+            plain.has_workspace = 1;
+            return entry.check(&plain);
+        }
         plain.operand_count -= 1;
         plain.has_workspace = 0;
         return if (entry.check(&plain) == null) null else reason;
@@ -410,6 +421,22 @@ fn result_count(ins: *const abi.Instruction) ?u64 {
         .attention_cached, .cache_write => 1,
     };
 }
+
+/// Whose kernel on a GPU works without the workspace that the CPU's needs.
+fn only_cpu_needs_workspace(opcode: abi.Opcode) bool {
+    return opcode == .map_reduce or opcode == .attention_cached;
+}
+
+/// As large as any kernel wants it; never followed.
+const large_workspace: abi.Operand = .{
+    .data = @ptrFromInt(64),
+    .dims = .{std.math.maxInt(u32)} ++ @as([abi.rank_max - 1]u32, @splat(0)),
+    .strides = .{1} ++ @as([abi.rank_max - 1]u64, @splat(0)),
+    .rank = 1,
+    .dtype = .u32,
+    .output = 1,
+    .buffer = 0,
+};
 
 /// The operand whose values a kernel uses as addresses.
 fn index_operand(opcode: abi.Opcode) ?u32 {

@@ -2,8 +2,8 @@
 import { configSource, loadTraining } from "../jobs/load_job.ts";
 import { chooseDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
+import { machineOf } from "../train/machine.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
-import { targetOf } from "../train/target.ts";
 import { command } from "./command.ts";
 import { bytesText, countText, tableText } from "./format.ts";
 import { rootOf } from "./place.ts";
@@ -16,8 +16,12 @@ function planText(plan: RunPlan): string {
   const rows = Object.entries(memory.stateByKind).map(([kind, bytes]) => [kind, bytesText(bytes)]);
   rows.push([`temporaries (${memory.arenaProgram})`, bytesText(memory.arenaBytes)]);
   rows.push(["inputs and outputs", bytesText(memory.hostBytes)]);
-  rows.push([`scratch of ${target.threads} threads`, bytesText(memory.scratchBytes)]);
+  if (target.kind === "cpu")
+    rows.push([`scratch of ${target.threads} threads`, bytesText(memory.scratchBytes)]);
+  else rows.push(["programs, and the device itself", bytesText(memory.programBytes)]);
   rows.push(["total", bytesText(memory.totalBytes)]);
+  if (memory.copyBytes > 0)
+    rows.push(["beside it, in the host's memory: checkpoint copy", bytesText(memory.copyBytes)]);
   const scopes = memory.scopes
     .slice(0, SCOPES_SHOWN)
     .map(({ scope, bytes }) => [scope === "" ? "(step)" : scope, bytesText(bytes)]);
@@ -36,7 +40,7 @@ function planText(plan: RunPlan): string {
     `${tableText(rows)}`,
     "temporaries at the peak, by module",
     `${tableText(scopes)}`,
-    `programs (${target.level}, ${target.threads} threads)`,
+    `programs (${target.level}${target.kind === "cpu" ? `, ${target.threads} threads` : ""})`,
     `${tableText(programs)}`,
   ].join("\n");
 }
@@ -56,7 +60,7 @@ export default command({
     const config = (await job.resolve?.(asked, rootOf(undefined, undefined), null)) ?? asked;
     const device = chooseDevice(config.values(trainingFields));
     try {
-      const plan = planRun(job, config, targetOf(device), device.info.memory_bytes);
+      const plan = planRun(job, config, machineOf(device));
       process.stdout.write(
         args.json === true ? `${JSON.stringify({ schema_version: 1, ...plan })}\n` : planText(plan),
       );

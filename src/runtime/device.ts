@@ -28,6 +28,9 @@ export interface GpuInfo {
   /** The stand-in of the tests. */
   readonly virtual: boolean;
   readonly total_bytes: number;
+  /** Device memory that this device holds now, and how much of it is for itself. */
+  readonly allocated_bytes: number;
+  readonly own_bytes: number;
 }
 
 export interface DeviceInfo {
@@ -91,6 +94,13 @@ export class Device {
   allocHost(bytes: number): DeviceBuffer {
     const handle = this.check(this.library.symbols.theseus_buffer_alloc_host(this.handle, bytes));
     return new DeviceBuffer(this.library, handle, bytes);
+  }
+
+  /** Memory of a GPU that the loaded program would take besides its buffers; 0 on a CPU. */
+  measure(bytes: Uint8Array): number {
+    return this.check(
+      this.library.symbols.theseus_program_measure(this.handle, bytes, bytes.length),
+    );
   }
 
   /** Validates a program and prepares it. Nothing is allocated after this. */

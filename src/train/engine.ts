@@ -34,6 +34,7 @@ interface Loaded {
 export class Engine {
   readonly device: Device;
   private readonly loaded = new Map<ProgramName, Loaded>();
+  private readonly natives: LoadedProgram[] = [];
   private readonly states = new Map<string, DeviceBuffer>();
   private readonly owned: DeviceBuffer[] = [];
   private readonly shared: Engine | undefined;
@@ -44,8 +45,14 @@ export class Engine {
     this.device = device;
     this.shared = shared;
     const arenaBytes = Math.max(0, ...[...programs.values()].map((p) => p.plan.arenaBytes));
-    if (arenaBytes > 0) this.arena = this.alloc(arenaBytes);
-    for (const [name, { program }] of programs) this.loaded.set(name, this.load(program));
+    try {
+      if (arenaBytes > 0) this.arena = this.alloc(arenaBytes);
+      for (const [name, { program }] of programs) this.loaded.set(name, this.load(program));
+    } catch (error) {
+      // The device may serve others.
+      this.free();
+      throw error;
+    }
   }
 
   /** Bytes of all buffers of this engine; equals the plan. */
@@ -103,8 +110,9 @@ export class Engine {
   }
 
   free(): void {
-    for (const { native } of this.loaded.values()) native.free();
+    for (const native of this.natives) native.free();
     for (const buffer of this.owned) buffer.free();
+    this.natives.length = 0;
     this.loaded.clear();
     this.states.clear();
     this.owned.length = 0;
@@ -118,6 +126,7 @@ export class Engine {
 
   private load(program: Program): Loaded {
     const native = this.device.load(serialize(program));
+    this.natives.push(native);
     const inputs: DeviceBuffer[] = [];
     const outputs: DeviceBuffer[] = [];
     program.buffers.forEach(({ kind, name, bytes }, index) => {

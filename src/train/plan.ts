@@ -8,6 +8,7 @@ import { batchOf, settleBatch } from "./batch_size.ts";
 import { trainingFields } from "./fields.ts";
 import type { Job } from "./job.ts";
 import { compileTraining, type Programs, resolvePrecision } from "./job_programs.ts";
+import type { Machine } from "./machine.ts";
 import { checkpointCopyBytes, type MemoryReport, memoryReport } from "./memory_report.ts";
 
 export interface ParameterReport {
@@ -43,20 +44,15 @@ export interface Prepared {
   readonly memory: MemoryReport;
 }
 
-/** Settles the batch size to what fits into `freeBytes`, compiles, and adds up the memory. */
-export function prepare(
-  model: LanguageModel,
-  asked: Config,
-  target: Target,
-  freeBytes: number,
-): Prepared {
+/** Settles the batch size to what fits, compiles, and adds up the memory. */
+export function prepare(model: LanguageModel, asked: Config, machine: Machine): Prepared {
   const build = (config: Config): Prepared => {
-    const programs: Programs = compileTraining(model, config, target);
-    const memory = memoryReport(programs, target, checkpointCopyBytes(model, config));
+    const programs: Programs = compileTraining(model, config, machine.target);
+    const memory = memoryReport(programs, machine, checkpointCopyBytes(model, config));
     return { config, programs, memory };
   };
   let last: Prepared | undefined;
-  const config = settleBatch(asked, freeBytes, (sized) => {
+  const config = settleBatch(asked, machine.freeBytes, (sized) => {
     last = build(sized);
     return last.memory.totalBytes;
   });
@@ -69,16 +65,12 @@ function settleDocuments(config: Config): Config {
   return config.with(new Map([[dataFields.documentMask, mask]]));
 }
 
-/** `freeBytes`: what `per_device_batch_size: auto` may use. */
-export function planRun(
-  job: Job,
-  asked: Config,
-  target: Target,
-  freeBytes = Number.POSITIVE_INFINITY,
-): RunPlan {
+/** What `machine` has free is what `per_device_batch_size: auto` may use. */
+export function planRun(job: Job, asked: Config, machine: Machine): RunPlan {
+  const { target } = machine;
   const model = job.model(asked);
   const settled = settleDocuments(asked);
-  const { config, programs, memory } = prepare(model, settled, target, freeBytes);
+  const { config, programs, memory } = prepare(model, settled, machine);
   const { steps } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
   const list = model.parameters().map(({ path, axes, count }) => ({ path, axes, count }));

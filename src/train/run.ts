@@ -10,14 +10,14 @@ import { ValidationLoader } from "../data/loader.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { checkSharding } from "../nn/sharding.ts";
 import { scheduleFields } from "../optim/fields.ts";
-import { chooseDevice, type Device } from "../runtime/index.ts";
+import type { Device } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { batchOf } from "./batch_size.ts";
 import { beginWeights, settledRequest } from "./beginning.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
 import { withDataset } from "./data_record.ts";
-import { Engine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import {
   checkpointFields,
   loggingFields,
@@ -26,10 +26,10 @@ import {
   validationFields,
 } from "./fields.ts";
 import type { Job } from "./job.ts";
-import { expectFits } from "./memory_report.ts";
 import { loggedMetrics } from "./metrics_reader.ts";
 import { peakFlops } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
+import { openEngine, openRunDevice } from "./run_device.ts";
 import type { RunPlace } from "./run_directory.ts";
 import { openRun, type RunFolder } from "./run_folder.ts";
 import { RunMetrics } from "./run_metrics.ts";
@@ -93,7 +93,7 @@ export async function runTraining(asked: TrainingRequest): Promise<RunFinished> 
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
   request.job.evaluation.check(request.config);
   for (const name of request.config.get(checkpointFields.afterSave)) SAVE_HOOKS.named(name);
-  const device = chooseDevice(request.config.values(trainingFields));
+  const device = openRunDevice(model, config);
   try {
     return await trainOn(device, model, dataset, { ...request, config });
   } finally {
@@ -110,11 +110,10 @@ async function trainOn(
 ): Promise<RunFinished> {
   const run = openRun(request, model, device, dataset.record);
   try {
-    const { programs, memory } = run.prepared;
-    expectFits(memory, device.info.memory_bytes);
-    const engine = new Engine(device, programs);
+    const engine = openEngine(device, run.prepared);
+    const { totalBytes } = run.prepared.memory;
     try {
-      return await trainIn(run, engine, model, dataset, request, memory.totalBytes);
+      return await trainIn(run, engine, model, dataset, request, totalBytes);
     } finally {
       await engine.finish().catch(() => undefined);
       engine.free();

@@ -16,6 +16,7 @@ import type { RunState } from "./checkpointer.ts";
 import { checkData, writeData } from "./data_record.ts";
 import { trainingFields } from "./fields.ts";
 import { resolvePrecision } from "./job_programs.ts";
+import { machineOf } from "./machine.ts";
 import { lastMetrics } from "./metrics_reader.ts";
 import { type Prepared, prepare } from "./plan.ts";
 import { checkResume, type Difference } from "./resume_rule.ts";
@@ -86,7 +87,7 @@ export function openRun(
   try {
     const before = existed ? readConfigTexts(directory, job.schema) : null;
     const asked = keepBatch(withPrecision(request.config, before, device), before);
-    const prepared = prepare(model, asked, targetOf(device), device.info.memory_bytes);
+    const prepared = prepare(model, asked, machineOf(device));
     const { config } = prepared;
     const changes: Difference[] =
       before === null ? [] : checkResume(before, config, request.allowChange ?? false);

@@ -8,6 +8,7 @@ import { writeYaml } from "../../src/config/write.ts";
 import { configSource, loadTraining } from "../../src/jobs/load_job.ts";
 import { PRESETS, presetSummary } from "../../src/jobs/presets.ts";
 import { JOBS } from "../../src/jobs/registry.ts";
+import { cpuMachine } from "../../src/train/machine.ts";
 import { planRun } from "../../src/train/plan.ts";
 
 const target = { kind: "cpu", level: "v3", threads: 2 } as const;
@@ -47,7 +48,7 @@ test.each([...PRESETS])("preset %s loads, is planned, and says what it is", (nam
   const { job, config } = loadTraining(configSource(name));
   expect(JOBS.find(job.name)).toBe(job);
   expect(presetSummary(name)).toMatch(/^[A-Z].{20,}/);
-  const plan = planRun(job, config, target, MEMORY);
+  const plan = planRun(job, config, cpuMachine(target, MEMORY));
   expect(plan.parameters).toBeGreaterThan(500_000);
   expect(plan.memory.totalBytes).toBeLessThan(MEMORY);
   // What the text says of its size is so.
@@ -58,7 +59,7 @@ test.each([...PRESETS])("preset %s loads, is planned, and says what it is", (nam
 
 test("the first preset has about a million parameters", () => {
   const { job, config } = loadTraining(configSource("gpt/tiny-sotu"));
-  const plan = planRun(job, config, target);
+  const plan = planRun(job, config, cpuMachine(target));
   expect(plan.parameters).toBeGreaterThan(700_000);
   expect(plan.parameters).toBeLessThan(1_300_000);
   expect(plan.memory.totalBytes).toBeLessThan(200 << 20);

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { batchOf } from "../../src/train/batch_size.ts";
+import { cpuMachine } from "../../src/train/machine.ts";
 import { planRun } from "../../src/train/plan.ts";
 import { tinyConfig } from "../nn/models_for_tests.ts";
 import { TestRoot } from "./runs_for_tests.ts";
@@ -14,7 +15,7 @@ afterAll(() => root.remove());
 const AUTO = "training.per_device_batch_size=auto";
 const target = { kind: "cpu", level: "v3", threads: 1 } as const;
 const plan = (freeBytes: number, ...overrides: string[]) =>
-  planRun(gptPretrain, tinyConfig(...overrides), target, freeBytes);
+  planRun(gptPretrain, tinyConfig(...overrides), cpuMachine(target, freeBytes));
 const bytesOf = (rows: number) =>
   plan(Number.POSITIVE_INFINITY, `training.per_device_batch_size=${rows}`).memory.totalBytes;
 

@@ -9,6 +9,7 @@ import { Checkpointer } from "../../src/train/checkpointer.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { checkpointFields } from "../../src/train/fields.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
+import { cpuMachine, machineOf } from "../../src/train/machine.ts";
 import { checkpointCopyBytes, expectFits, memoryReport } from "../../src/train/memory_report.ts";
 import { savedStates } from "../../src/train/saved_states.ts";
 import { targetOf } from "../../src/train/target.ts";
@@ -29,7 +30,7 @@ test.each([
   try {
     const target = targetOf(device);
     const programs = compileTraining(model, config, target);
-    const report = memoryReport(programs, target, checkpointCopyBytes(model, config));
+    const report = memoryReport(programs, machineOf(device), checkpointCopyBytes(model, config));
     const engine = new Engine(device, programs);
     const parameters = model.parameters().reduce((n, p) => n + p.count, 0);
     expect(report.stateByKind).toMatchObject({
@@ -61,9 +62,12 @@ test.each([
 test("a run that does not fit says what takes the room", () => {
   const config = tinyConfig();
   const target = { kind: "cpu", level: "v3", threads: 1 } as const;
-  const report = memoryReport(compileTraining(gptPretrain.model(config), config, target), target);
-  expect(() => expectFits(report, report.totalBytes)).not.toThrow();
-  const refuse = () => expectFits(report, report.totalBytes - 1);
+  const report = memoryReport(
+    compileTraining(gptPretrain.model(config), config, target),
+    cpuMachine(target),
+  );
+  expect(() => expectFits(report, cpuMachine(target, report.totalBytes))).not.toThrow();
+  const refuse = () => expectFits(report, cpuMachine(target, report.totalBytes - 1));
   expect(refuse).toThrow(/^the run needs [\d.]+ MiB of memory, [\d.]+ MiB are free; temporaries/);
   expect(refuse).toThrow(/\n +[\d.]+ MiB {2}temporaries of blocks\.\d\.mlp\.up/);
 });

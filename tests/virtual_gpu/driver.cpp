@@ -4,7 +4,7 @@
 ///   THESEUS_VGPU_DRIVER=12040   version of the driver      THESEUS_VGPU_FAIL_ALLOC=k    the k-th allocation fails
 ///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel fails for good
 ///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
-///   THESEUS_VGPU_SEED=s         other schedules of threads
+///   THESEUS_VGPU_SEED=s         other schedules of threads THESEUS_VGPU_TAKEN=bytes     held by other processes
 #include "../../cuda/theseus.cu"
 
 #include <pthread.h>
@@ -39,6 +39,7 @@ static u64 allocated, allocation_count, launch_count;
 static int sticky;
 
 static u64 memory_bytes() { return setting("THESEUS_VGPU_MEMORY", 4ull << 30); }
+static u64 free_bytes() { return memory_bytes() - allocated - setting("THESEUS_VGPU_TAKEN", 0); }
 
 /// Lets kernels and copies at the memory, or nobody.
 static void open_memory(bool open) {
@@ -48,7 +49,7 @@ static void open_memory(bool open) {
 
 static Result allocate(u64* address, u64 bytes) {
     if (bytes == 0) return INVALID_VALUE;
-    if (++allocation_count == setting("THESEUS_VGPU_FAIL_ALLOC", 0) || bytes > memory_bytes() - allocated)
+    if (++allocation_count == setting("THESEUS_VGPU_FAIL_ALLOC", 0) || bytes > free_bytes())
         return OUT_OF_MEMORY;
     u64 used = (bytes + 255) / 256 * 256, mapped = (used + page - 1) / page * page;
     int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -224,7 +225,7 @@ API cuCtxSetCurrent(void*) { return SUCCESS; }
 API cuMemGetInfo_v2(size_t* available, size_t* total) {
     Locked l;
     *total = memory_bytes();
-    *available = *total - allocated;
+    *available = free_bytes();
     return SUCCESS;
 }
 API cuMemAlloc_v2(u64* address, size_t bytes) {

@@ -140,6 +140,8 @@ pub const Gpu = struct {
         try gpu.write(gpu.fault, std.mem.asBytes(&fresh));
         gpu.own_bytes = gpu.allocated_bytes;
         _ = call.cuMemGetInfo_v2(&gpu.free_bytes, &gpu.total_bytes);
+        // A plan counts what the device itself took.
+        gpu.free_bytes += gpu.own_bytes;
     }
 
     pub fn new_event(gpu: *const Gpu, flags: c_uint) Error!Handle {

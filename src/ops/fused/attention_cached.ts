@@ -120,7 +120,8 @@ export const attentionCachedOp = defineOp<Attrs>({
       supports: (_node, [q]) => (q?.shape[3] ?? 0) <= HEAD_DIM_MAX,
       acceptsInput: (_node, index, view) => (index === 0 ? hasDenseRows(view) : isContiguous(view)),
       acceptsOutput: (_node, _index, view) => hasDenseRows(view) && isWritable(view),
-      scratch(_node, inputs) {
+      scratch(_node, inputs, target) {
+        if (target === "cuda") return {};
         const [q, k] = firsts(inputs, 2);
         return attentionCachedScratch(sizesOf(q.shape, k.shape));
       },

@@ -90,7 +90,8 @@ export const mapReduceLoweredOp = defineOp<MapReduceAttrs>({
   kernels: {
     cpu: {
       acceptsInput: () => true,
-      scratch(node) {
+      scratch(node, _inputs, target) {
+        if (target === "cuda") return {};
         const workspaceBytes = reduceWorkspaceBytes(node.attrs as MapReduceAttrs);
         return workspaceBytes === 0 ? {} : { workspaceBytes };
       },

@@ -169,7 +169,8 @@ export const matmulLoweredOp = defineOp<MatmulAttrs>({
         const index = residualIndex(node.attrs as MatmulAttrs);
         return index < 0 ? [] : [[0, index]];
       },
-      scratch(_node, inputs) {
+      scratch(_node, inputs, target) {
+        if (target === "cuda") return {};
         const [batch = 1, m = 1, k = 1] = at(inputs, 0).shape;
         const n = at(inputs, 1).shape[2] ?? 1;
         // A batch over one B is worked on as a single taller product.
