@@ -1,20 +1,19 @@
-/// rms_norm: y = x rstd weight with rstd = 1 / sqrt(mean(x^2) + eps), a warp a row. Words: eps.
+/// rms_norm: y = x rstd weight with rstd = 1 / sqrt(mean(x^2) + eps), see norm.h. Words: eps.
 #pragma once
-#include "theseus.h"
+#include "norm.h"
 
-KERNEL(rms_norm) {
+DEV Norm rms_norm_of(const Task& task) {
     const Operand* x = task.operands;
-    const float* weight = pointer<float>(x[1]);
-    u64 c = last_dim(*x), m = row_count(*x);
-    for (u64 row = warp_index(); row < m; row += warp_count()) {
-        float squares = 0.0f;
-        for (u64 i = lane(); i < c; i += 32) {
-            float v = load_float(*x, row * c + i);
-            squares += v * v;
-        }
-        float rstd = 1.0f / sqrtf(warp_sum(squares) / (float)c + float_of(task.words[0]));
-        if (lane() == 0) pointer<float>(x[3])[row] = rstd;
-        for (u64 i = lane(); i < c; i += 32)
-            store_float(x[2], row * c + i, load_float(*x, row * c + i) * rstd * weight[i]);
-    }
+    Norm n = {};
+    n.x = floats_of(*x);
+    n.y = floats_of(x[2]);
+    n.weight = floats_of(x[1]);
+    n.rstd = pointer<float>(x[3]);
+    n.eps = float_of(task.words[0]);
+    n.m = row_count(*x);
+    n.c = (u32)last_dim(*x);
+    n.aligned = n.c % QUAD == 0 && is_aligned(*x) && is_aligned(x[1]) && is_aligned(x[2]);
+    return n;
 }
+
+NORM_KERNELS(rms_norm, false)

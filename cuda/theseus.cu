@@ -16,6 +16,7 @@
 #include "gather.cu"
 #include "grad_norm.cu"
 #include "iota.cu"
+#include "join_columns.cu"
 #include "layer_norm.cu"
 #include "layer_norm_grad.cu"
 #include "linear_cross_entropy.cu"

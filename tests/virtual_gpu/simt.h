@@ -258,6 +258,8 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
 #define __syncwarp simt::sync_warp
 #define __shfl_xor_sync(mask, value, distance) simt::shuffle_xor(value, distance)
 
+#include "warp_simt.h"
+
 inline unsigned long long atomicCAS(unsigned long long* at, unsigned long long expected, unsigned long long value) {
     unsigned long long before = *at;
     if (before == expected) *at = value;

@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
+const norms = @import("launch_norm.zig");
 
 const Error = failure.Error;
 const Instruction = abi.Instruction;
@@ -29,9 +30,15 @@ pub const Kernel = enum {
     grad_norm,
     grad_norm_chunks,
     iota,
-    layer_norm,
-    layer_norm_grad,
-    layer_norm_grad_columns,
+    join_columns,
+    layer_norm_1024,
+    layer_norm_2048,
+    layer_norm_256,
+    layer_norm_grad_1024,
+    layer_norm_grad_2048,
+    layer_norm_grad_256,
+    layer_norm_grad_long,
+    layer_norm_long,
     linear_cross_entropy,
     linear_cross_entropy_grad,
     map,
@@ -39,9 +46,14 @@ pub const Kernel = enum {
     matmul,
     random_bits,
     random_normal,
-    rms_norm,
-    rms_norm_grad,
-    rms_norm_grad_columns,
+    rms_norm_1024,
+    rms_norm_2048,
+    rms_norm_256,
+    rms_norm_grad_1024,
+    rms_norm_grad_2048,
+    rms_norm_grad_256,
+    rms_norm_grad_long,
+    rms_norm_long,
     rope,
     scatter_add,
     softmax,
@@ -64,7 +76,6 @@ pub fn block_of(kernel: Kernel) Block {
 const blocks_max = 4096;
 const rows_max = 1 << 16;
 const matmul_tile = 64;
-const columns = 32;
 const residues = 128;
 const norm_chunk = 65536;
 const reduce_wide = 2048;
@@ -126,16 +137,8 @@ pub const Plan = struct {
                 try p.copy_whole(ins, 0, 4);
                 try p.whole(.cache_write, ins, rows(ins.operand(3).count()));
             },
-            .layer_norm => try p.whole(.layer_norm, ins, warps(row_count(first))),
-            .layer_norm_grad => {
-                try p.whole(.layer_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
-                try p.whole(.layer_norm_grad, ins, warps(row_count(first)));
-            },
-            .rms_norm => try p.whole(.rms_norm, ins, warps(row_count(first))),
-            .rms_norm_grad => {
-                try p.whole(.rms_norm_grad_columns, ins, .{ ceil(last(first), columns), 1, 1 });
-                try p.whole(.rms_norm_grad, ins, warps(row_count(first)));
-            },
+            .layer_norm, .rms_norm => try norms.forward(p, ins),
+            .layer_norm_grad, .rms_norm_grad => try norms.gradient(p, ins),
             .softmax => try p.whole(.softmax, ins, warps(row_count(first))),
             .softmax_grad => try p.whole(.softmax_grad, ins, warps(row_count(first))),
             .cross_entropy => try p.whole(.cross_entropy, ins, warps(row_count(first))),
@@ -159,14 +162,14 @@ pub const Plan = struct {
     }
 
     /// A launch with the instruction's operands and words.
-    fn whole(p: *Plan, kernel: Kernel, ins: *const Instruction, grid: [3]u32) !void {
+    pub fn whole(p: *Plan, kernel: Kernel, ins: *const Instruction, grid: [3]u32) !void {
         const first: u32 = @intCast(p.parts.items.len);
         for (ins.operands[0..ins.operand_count], 0..) |operand, i|
             try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
         try p.launch(kernel, grid, first, ins.words[0..ins.word_count]);
     }
 
-    fn some(p: *Plan, kernel: Kernel, grid: [3]u32, parts: []const Part, words: []const u32) !void {
+    pub fn some(p: *Plan, kernel: Kernel, grid: [3]u32, parts: []const Part, words: []const u32) !void {
         const first: u32 = @intCast(p.parts.items.len);
         try p.parts.appendSlice(p.allocator, parts);
         try p.launch(kernel, grid, first, words);
@@ -268,7 +271,7 @@ pub const Plan = struct {
     }
 };
 
-fn part(ins: *const Instruction, index: u32) Part {
+pub fn part(ins: *const Instruction, index: u32) Part {
     return .{ .index = index, .view = ins.operand(index).* };
 }
 
@@ -303,7 +306,7 @@ fn elements(o: *const Operand) [3]u32 {
 }
 
 /// A warp a row.
-fn warps(count: u64) [3]u32 {
+pub fn warps(count: u64) [3]u32 {
     return rows((count + threads / 32 - 1) / (threads / 32));
 }
 
@@ -315,7 +318,7 @@ fn reduce_grid(ins: *const Instruction) [3]u32 {
 }
 
 /// A block a row.
-fn rows(count: u64) [3]u32 {
+pub fn rows(count: u64) [3]u32 {
     return .{ @intCast(@max(1, @min(rows_max, count))), 1, 1 };
 }
 
@@ -329,14 +332,14 @@ fn product_grid(batch: u64, m: u64, n: u64) Error![3]u32 {
     return .{ ceil(n, matmul_tile), down, @intCast(@min(65535, batch)) };
 }
 
-fn ceil(n: u64, each: u64) u32 {
+pub fn ceil(n: u64, each: u64) u32 {
     return @intCast(@max(1, (n + each - 1) / each));
 }
 
-fn last(o: *const Operand) u64 {
+pub fn last(o: *const Operand) u64 {
     return o.dim_last(0);
 }
 
-fn row_count(o: *const Operand) u64 {
+pub fn row_count(o: *const Operand) u64 {
     return o.count() / @max(1, last(o));
 }
