@@ -169,7 +169,13 @@ pub const Plan = struct {
         try p.launch(kernel, grid, first, ins.words[0..ins.word_count]);
     }
 
-    pub fn some(p: *Plan, kernel: Kernel, grid: [3]u32, parts: []const Part, words: []const u32) !void {
+    pub fn some(
+        p: *Plan,
+        kernel: Kernel,
+        grid: [3]u32,
+        parts: []const Part,
+        words: []const u32,
+    ) !void {
         const first: u32 = @intCast(p.parts.items.len);
         try p.parts.appendSlice(p.allocator, parts);
         try p.launch(kernel, grid, first, words);
