@@ -5,6 +5,7 @@
 ///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel fails for good
 ///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
 ///   THESEUS_VGPU_SEED=s         other schedules of threads THESEUS_VGPU_TAKEN=bytes     held by other processes
+///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
 #include "../../cuda/theseus.cu"
 
 #include <pthread.h>
@@ -20,7 +21,12 @@ struct Locked {
     ~Locked() { pthread_mutex_unlock(&lock); }
 };
 
+/// Settings that a test makes within the process go before those of the environment.
+static struct { char name[40]; u64 value; } own_settings[16];
+
 static u64 setting(const char* name, u64 otherwise) {
+    for (auto& own : own_settings)
+        if (strcmp(own.name, name) == 0) return own.value;
     const char* text = getenv(name);
     return text && *text ? strtoull(text, 0, 10) : otherwise;
 }
@@ -35,7 +41,9 @@ struct Allocation {
     Allocation* next;
 };
 static Allocation* allocations;
-static u64 allocated, allocation_count, launch_count;
+static u64 allocated, allocation_count, launch_count, host_count, wait_count;
+/// What was made and not given back.
+static u64 live_allocations, live_host, live_streams, live_events, live_graphs;
 static int sticky;
 
 static u64 memory_bytes() { return setting("THESEUS_VGPU_MEMORY", 4ull << 30); }
@@ -63,6 +71,7 @@ static Result allocate(u64* address, u64 bytes) {
     *a = {base, mapped, (u64)(base + mapped - used), bytes, allocations};
     allocations = a;
     allocated += bytes;
+    live_allocations++;
     *address = a->address;
     return SUCCESS;
 }
@@ -73,6 +82,7 @@ static Result release(u64 address) {
         if (a->address != address) continue;
         *at = a->next;
         allocated -= a->bytes;
+        live_allocations--;
         munmap(a->base - page, a->mapped + 2 * page);
         free(a);
         return SUCCESS;
@@ -189,6 +199,33 @@ static unsigned shared_limit() {
 }
 
 API theseus_virtual_gpu() { return 1; }
+
+/// For tests in the same process: as the environment's setting of that name.
+API theseus_virtual_set(const char* name, u64 value) {
+    Locked l;
+    for (auto& own : own_settings)
+        if (!own.name[0] || strcmp(own.name, name) == 0) {
+            snprintf(own.name, sizeof own.name, "%s", name);
+            own.value = value;
+            return SUCCESS;
+        }
+    return INVALID_VALUE;
+}
+/// A process whose GPU has failed would have to end; the tests' goes on.
+API theseus_virtual_heal() {
+    Locked l;
+    sticky = 0;
+    return SUCCESS;
+}
+/// Bytes and pieces of device memory that are taken, pieces of pinned memory, streams, events, graphs; then what has been
+/// asked for since the start: device memory, pinned memory, launches, and waits of the host for work that was not done.
+API theseus_virtual_counts(u64* out) {
+    Locked l;
+    u64 counts[] = {allocated, live_allocations, live_host, live_streams, live_events, live_graphs,
+                    allocation_count, host_count, launch_count, wait_count};
+    memcpy(out, counts, sizeof counts);
+    return SUCCESS;
+}
 API cuInit(unsigned) { return device_count() == 0 ? NO_DEVICE : SUCCESS; }
 API cuDriverGetVersion(int* version) {
     *version = (int)setting("THESEUS_VGPU_DRIVER", 13000);
@@ -237,10 +274,14 @@ API cuMemFree_v2(u64 address) {
     return release(address);
 }
 API cuMemHostAlloc(void** host, size_t bytes, unsigned) {
+    Locked l;
+    if (++host_count == setting("THESEUS_VGPU_FAIL_HOST", 0)) return OUT_OF_MEMORY;
+    live_host++;
     *host = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     return *host ? SUCCESS : OUT_OF_MEMORY;
 }
 API cuMemFreeHost(void* host) {
+    live_host--;
     free(host);
     return SUCCESS;
 }
@@ -268,17 +309,20 @@ API cuMemsetD8Async(u64 to, unsigned char value, size_t bytes, Stream* s) {
 }
 API cuStreamCreate(Stream** s, unsigned) {
     *s = (Stream*)calloc(1, sizeof(Stream));
+    live_streams++;
     return SUCCESS;
 }
 API cuStreamDestroy_v2(Stream* s) {
     Locked l;
     free((void*)s->list.items);
     free(s);
+    live_streams--;
     return SUCCESS;
 }
 API cuStreamSynchronize(Stream* s) {
     Locked l;
     if (s->capturing) return CAPTURE_UNSUPPORTED;
+    wait_count += s->done < s->list.count;
     drain(s, ~0ull);
     return sticky;
 }
@@ -291,6 +335,7 @@ API cuStreamBeginCapture_v2(Stream* s, int) {
 API cuStreamEndCapture(Stream* s, Graph** graph) {
     Locked l;
     *graph = (Graph*)malloc(sizeof(Graph));
+    live_graphs++;
     **graph = s->list;
     s->list = {};
     s->capturing = false;
@@ -298,6 +343,7 @@ API cuStreamEndCapture(Stream* s, Graph** graph) {
 }
 API cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) {
     Graph* copied = (Graph*)calloc(1, sizeof(Graph));
+    live_graphs++;
     for (u64 i = 0; i < graph->count; i++) append(copied, graph->items[i]);
     *exec = copied;
     return SUCCESS;
@@ -309,6 +355,7 @@ API cuGraphLaunch(Graph* exec, Stream* s) {
     return SUCCESS;
 }
 API cuGraphDestroy(Graph* graph) {
+    live_graphs--;
     free((void*)graph->items);
     free(graph);
     return SUCCESS;
@@ -323,9 +370,11 @@ API cuStreamWaitEvent(Stream* s, Event* event, unsigned) {
 }
 API cuEventCreate(Event** event, unsigned) {
     *event = (Event*)calloc(1, sizeof(Event));
+    live_events++;
     return SUCCESS;
 }
 API cuEventDestroy_v2(Event* event) {
+    live_events--;
     free(event);
     return SUCCESS;
 }
@@ -344,6 +393,7 @@ API cuEventQuery(Event* event) {
 }
 API cuEventSynchronize(Event* event) {
     Locked l;
+    wait_count += event->reached < event->asked;
     while (event->reached < event->asked) drain(event->stream, 1);
     return sticky;
 }

@@ -241,8 +241,7 @@ pub const Gpu = struct {
     /// Pinned memory for at most so many bytes, to be filled and sent.
     pub fn claim(gpu: *Gpu, bytes: u64) Error![]u8 {
         gpu.enter();
-        const piece = try gpu.ring.claim(&gpu.driver);
-        return piece[0..@min(piece.len, bytes)];
+        return gpu.ring.claim(&gpu.driver, bytes);
     }
 
     /// Copies the claimed piece, behind what was written before it.
@@ -251,7 +250,7 @@ pub const Gpu = struct {
         const put = call.cuMemcpyHtoDAsync_v2(to, piece.ptr, piece.len, gpu.copies);
         try gpu.driver.check(put, copy_problem, .{gpu.ordinal});
         gpu.copying = true;
-        try gpu.ring.sent(&gpu.driver, gpu.copies);
+        try gpu.ring.sent(&gpu.driver, piece.len, gpu.copies);
     }
 
     /// Whether a run has to wait for mark `index`, which stands behind all that was written so far.

@@ -1,5 +1,6 @@
-//! Pinned memory through which the host writes to a GPU, a piece after the other: the host goes on as soon as a piece is
-//! filled, and waits only for a piece whose last copy is not over.
+//! Pinned memory through which the host writes to a GPU: it fills one piece after the other with what is written, goes on at
+//! once, and waits only when it comes to a piece whose last copy is not over.
+const std = @import("std");
 const failure = @import("../failure.zig");
 const driver_file = @import("driver.zig");
 
@@ -16,7 +17,9 @@ pub const Ring = struct {
     /// After the last copy from each piece.
     copied: [pieces]Handle = @splat(null),
     in_use: [pieces]bool = @splat(false),
-    next: usize = 0,
+    piece: usize = 0,
+    /// Of the piece.
+    filled: usize = 0,
 
     pub fn open(ring: *Ring, driver: *const Driver) Error!void {
         const size = pieces * piece_bytes;
@@ -35,24 +38,27 @@ pub const Ring = struct {
         if (ring.memory != null) _ = driver.call.cuMemFreeHost(ring.memory);
     }
 
-    /// The next piece, free to be filled.
-    pub fn claim(ring: *Ring, driver: *const Driver) Error![]u8 {
-        const i = ring.next;
-        if (ring.in_use[i]) {
-            const waited = driver.call.cuEventSynchronize(ring.copied[i]);
-            try driver.check(waited, "a copy to the GPU failed", .{});
-            ring.in_use[i] = false;
+    /// Memory to fill: `bytes`, or a whole piece of what is more.
+    pub fn claim(ring: *Ring, driver: *const Driver, bytes: u64) Error![]u8 {
+        const size = @min(bytes, piece_bytes);
+        if (piece_bytes - ring.filled < size) {
+            ring.piece = (ring.piece + 1) % pieces;
+            ring.filled = 0;
+            if (ring.in_use[ring.piece]) {
+                const waited = driver.call.cuEventSynchronize(ring.copied[ring.piece]);
+                try driver.check(waited, "a copy to the GPU failed", .{});
+                ring.in_use[ring.piece] = false;
+            }
         }
         const all: [*]u8 = @ptrCast(ring.memory.?);
-        return all[i * piece_bytes ..][0..piece_bytes];
+        return all[ring.piece * piece_bytes + ring.filled ..][0..size];
     }
 
-    /// Notes that the claimed piece is read by what was put on `stream` so far.
-    pub fn sent(ring: *Ring, driver: *const Driver, stream: Handle) Error!void {
-        const i = ring.next;
-        const recorded = driver.call.cuEventRecord(ring.copied[i], stream);
+    /// Notes that the claimed memory is read by what was put on `stream` so far.
+    pub fn sent(ring: *Ring, driver: *const Driver, bytes: u64, stream: Handle) Error!void {
+        const recorded = driver.call.cuEventRecord(ring.copied[ring.piece], stream);
         try driver.check(recorded, "a copy to the GPU failed", .{});
-        ring.in_use[i] = true;
-        ring.next = (i + 1) % pieces;
+        ring.in_use[ring.piece] = true;
+        ring.filled = @min(piece_bytes, ring.filled + std.mem.alignForward(u64, bytes, 256));
     }
 };
