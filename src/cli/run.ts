@@ -1,6 +1,7 @@
 /** @file theseus run: runs a job from its configuration, a training above all. */
 import { existsSync } from "node:fs";
-import { asTask, asTraining, configSource } from "../jobs/load_job.ts";
+import { fetchNamed } from "../jobs/fetch_named.ts";
+import { asTask, asTraining, configSource, type LoadedJob } from "../jobs/load_job.ts";
 import { loadStages } from "../jobs/load_stages.ts";
 import { hasCheckpoints, modelFiles } from "../jobs/model_place.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
@@ -38,6 +39,22 @@ async function beginning(
   return {};
 }
 
+/** So that the run itself needs no network. */
+async function fetchOnly(
+  jobs: readonly LoadedJob[],
+  initFrom: string | undefined,
+  json: boolean,
+): Promise<number> {
+  const fetched = await fetchNamed(jobs, initFrom);
+  if (json)
+    process.stdout.write(`${JSON.stringify({ schema_version: 1, event: "fetched", fetched })}\n`);
+  else
+    log.info(
+      fetched.length === 0 ? "nothing of the hub is named" : `in the cache: ${fetched.join(", ")}`,
+    );
+  return 0;
+}
+
 export default command({
   name: "run",
   summary: "run a job from its configuration: train, tokenize ...",
@@ -63,6 +80,10 @@ export default command({
       valueHint: "model",
       description: "a new run begins with these weights: RUN, RUN@best, an exported folder, a file",
     },
+    "fetch-only": {
+      type: "boolean",
+      description: "fetch what the configuration names of the Hugging Face hub, and end",
+    },
     "allow-change": {
       type: "boolean",
       description: "go on although settings differ that change the course of the run",
@@ -80,6 +101,8 @@ export default command({
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
     const loaded = loadStages([args.config, ...repeated.stage].map(configSource), overrides);
+    if (args["fetch-only"] === true)
+      return fetchOnly(loaded, args["init-from"], args.json === true);
     const [first, ...others] = loaded;
     const { name, project, group } = args;
     const root = rootOf(args.dir, args.root);

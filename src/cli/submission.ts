@@ -1,21 +1,23 @@
 /** @file From a command line to what is submitted: configurations, resources, code, data, the executable. */
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseDuration, parseMemory } from "../config/amounts.ts";
 import type { Config } from "../config/config.ts";
 import { requestFields } from "../config/request_fields.ts";
 import { writeYaml } from "../config/write.ts";
-import { type Asset, assetOf } from "../dispatch/assets.ts";
 import { type DispatchFile, hostNamed } from "../dispatch/dispatch_file.ts";
 import type { Resources } from "../dispatch/job_spec.ts";
+import { type HostPaths, nameOf } from "../dispatch/run_data.ts";
 import { snapshotOf } from "../dispatch/snapshot.ts";
 import type { Choice } from "../dispatch/solve.ts";
 import type { Cell, SubmitOptions } from "../dispatch/submit.ts";
 import type { LoadedJob } from "../jobs/load_job.ts";
+import { isPlace } from "../jobs/named_places.ts";
+import { type DataContext, type JobsData, runData } from "../jobs/run_data.ts";
 import { trainingFields } from "../train/fields.ts";
 import { ConfigError } from "../util/errors.ts";
 import { UsageError } from "./command.ts";
 import { pairs } from "./dispatch_args.ts";
+import { rootOf } from "./place.ts";
 import { loadArgs } from "./user_code.ts";
 
 export const submitArgs = {
@@ -37,7 +39,16 @@ export const submitArgs = {
   time: { type: "string", valueHint: "time", description: 'most time: "12 hours", "1-12:00:00"' },
   mem: { type: "string", valueHint: "memory", description: 'memory a node: "64 GiB"' },
   cpu: { type: "string", valueHint: "count", description: "cores a node" },
-  "ship-data": { type: "boolean", description: "copy data that the host does not have" },
+  "ship-data": { type: "boolean", description: "copy data that is here and not on the host" },
+  "fetch-data": {
+    type: "boolean",
+    description: "fetch what the host's Hugging Face cache does not have, there",
+  },
+  "init-from": {
+    type: "string",
+    valueHint: "model",
+    description: "as for theseus run: a model of this machine, or a run of the host",
+  },
   clean: { type: "boolean", description: "ship users' code only as it is committed" },
   dirty: { type: "boolean", description: "ship users' code as it is (the default)" },
   "allow-change": { type: "boolean", description: "as for theseus run" },
@@ -133,55 +144,22 @@ function signalOf({ job, config }: LoadedJob): string {
   return signal.replace(/^SIG/, "");
 }
 
-/** Settings that never name a file. */
-const NO_PATHS = /^(job$|request\/|logging\/|sampling\/|training\/|architecture\/)/;
-
-function strings(value: unknown, out: string[] = []): string[] {
-  if (typeof value === "string") out.push(value);
-  else if (typeof value === "object" && value !== null)
-    for (const each of Object.values(value)) strings(each, out);
-  return out;
-}
-
-/** Values that name files here. A bare word is taken for a file only among the settings of the data. */
-async function assetsOf(configs: readonly Config[]): Promise<Asset[]> {
-  const found = new Map<string, Asset>();
-  for (const config of configs)
-    for (const path of config.schema.fields.keys()) {
-      if (NO_PATHS.test(path)) continue;
-      for (const value of strings(config.at(path))) {
-        if (found.has(value) || value.startsWith("hf:") || !existsSync(value)) continue;
-        if (!path.startsWith("data/") && !value.includes("/")) continue;
-        const asset = await assetOf(path.split("/").join("."), value);
-        if (asset !== null) found.set(value, asset);
-      }
-    }
-  return [...found.values()];
-}
-
-/** Values that name repositories of the hub. */
-function hubOf(configs: readonly Config[]): { key: string; value: string }[] {
-  const found = new Map<string, string>();
-  for (const config of configs)
-    for (const path of config.schema.fields.keys())
-      for (const value of NO_PATHS.test(path) ? [] : strings(config.at(path)))
-        if (value.startsWith("hf:")) found.set(value, path.split("/").join("."));
-  return [...found].map(([value, key]) => ({ key, value }));
-}
-
-function replaced(value: unknown, paths: ReadonlyMap<string, string>): unknown {
-  if (typeof value === "string") return paths.get(value) ?? value;
-  if (Array.isArray(value)) return value.map((each) => replaced(each, paths));
+function replaced(value: unknown, key: string, paths: HostPaths): unknown {
+  if (typeof value === "string") return paths.get(nameOf({ key, value })) ?? value;
+  if (Array.isArray(value)) return value.map((each) => replaced(each, key, paths));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, each]) => [key, replaced(each, paths)]),
+    Object.entries(value).map(([name, each]) => [name, replaced(each, key, paths)]),
   );
 }
 
-function configText({ job, config }: LoadedJob, paths: ReadonlyMap<string, string>): string {
+function configText({ job, config }: LoadedJob, paths: HostPaths): string {
   const changes = [...config.schema.fields.values()]
-    .filter(({ path }) => !NO_PATHS.test(path))
-    .map((field) => [field, replaced(config.at(field.path), paths)] as const);
+    .filter(({ path }) => isPlace(path))
+    .map((field) => {
+      const key = field.path.replaceAll("/", ".");
+      return [field, replaced(config.at(field.path), key, paths)] as const;
+    });
   return writeYaml(job.schema, config.with(new Map(changes)), `${job.name}, as it was submitted`);
 }
 
@@ -190,8 +168,9 @@ export interface CellRequest {
   readonly stages: readonly LoadedJob[];
 }
 
-const cellOf = ({ run, stages }: CellRequest): Cell => ({
+const cellOf = ({ run, stages }: CellRequest, { hub }: JobsData): Cell => ({
   run,
+  hub: stages.flatMap((stage) => hub.get(stage) ?? []),
   configs: stages.map((stage, i) => ({
     name: i === 0 ? "config.yaml" : `config-stage-${i + 1}.yaml`,
     text: (paths) => configText(stage, paths),
@@ -212,9 +191,15 @@ export async function submitOptions(
   if (first === undefined) throw new UsageError("there is nothing to submit");
   if (flags.clean === true && flags.dirty === true)
     throw new UsageError("--clean and --dirty exclude each other");
-  const configs = cells.flatMap(({ stages }) => stages.map(({ config }) => config));
+  const initFrom = textOf(flags, "init-from") ?? null;
+  if (initFrom !== null && first.job.kind === "task")
+    throw new UsageError(`${first.job.name} is no training: it takes no --init-from`);
+  const context: DataContext = { root: rootOf(undefined, undefined), made: [] };
+  const jobs = cells.flatMap(({ stages }) => stages);
+  const data = await runData(jobs, context, initFrom ?? undefined);
   return {
-    ...{ file, cells: cells.map(cellOf), sweep: null },
+    ...{ file, cells: cells.map((cell) => cellOf(cell, data)), sweep: null },
+    initFrom,
     resources: resourcesOf(first.config, flags),
     sbatch: pairs("sbatch", repeated.sbatch, /^[a-z][a-z0-9-]*$/),
     env: pairs("env", repeated.env, /^[A-Za-z_]\w*$/),
@@ -222,8 +207,7 @@ export async function submitOptions(
     args: flags["allow-change"] === true ? ["--allow-change"] : [],
     binary: binaryOf(),
     code: await snapshotOf(repeated.load, flags.clean === true),
-    assets: await assetsOf(configs),
-    hub: hubOf(configs),
-    shipData: flags["ship-data"] === true,
+    data: data.data,
+    allowed: { ship: flags["ship-data"] === true, fetch: flags["fetch-data"] === true },
   };
 }

@@ -1,7 +1,6 @@
 /** @file theseus submit: the same run on another host. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { assetTarget } from "../dispatch/assets.ts";
 import type { JobRecord } from "../dispatch/job_record.ts";
 import { runText } from "../dispatch/job_spec.ts";
 import type { Candidate } from "../dispatch/solve.ts";
@@ -14,8 +13,9 @@ import { ConfigError, UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
 import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
+import { printDryRun, shownDryRun } from "./dry_run.ts";
 import { followLog } from "./follow_log.ts";
-import { bytesText, tableText } from "./format.ts";
+import { tableText } from "./format.ts";
 import { choiceOf, submitArgs, submitOptions, submitRepeated } from "./submission.ts";
 import { uploadLine } from "./upload_line.ts";
 import { loadUserCode } from "./user_code.ts";
@@ -34,47 +34,6 @@ export function showCandidates(candidates: readonly Candidate[], json: boolean):
     ...[taken ? "*" : " ", host, verdict, reason],
   ]);
   process.stdout.write(tableText(rows));
-}
-
-/** What would be sent, without sending it. */
-function shown(prepared: Prepared): Record<string, unknown> {
-  const { host, specs, scripts, binary, options, resources } = prepared;
-  const { root } = host.entry.cluster;
-  return {
-    host: host.entry.name,
-    directory: specs[0]?.directory,
-    script: scripts[0],
-    resources,
-    environment: [...host.entry.env.keys(), ...options.env.keys()],
-    ships: {
-      theseus: binary.target,
-      code: options.code?.files ?? [],
-      data: options.assets.map((asset) => ({
-        key: asset.key,
-        from: asset.local,
-        bytes: asset.bytes,
-        to: assetTarget(root, asset),
-      })),
-    },
-  };
-}
-
-function printDryRun(prepared: Prepared): void {
-  const { host, binary, options, scripts, specs } = prepared;
-  const { root } = host.entry.cluster;
-  const rows = [
-    ["host", host.entry.name],
-    ["run", specs[0]?.directory ?? ""],
-    ["theseus", `${options.binary} -> ${binary.target}`],
-    ...(options.code === null
-      ? []
-      : [["code", `${options.code.files.length} files of ${options.code.folder}`]]),
-    ...options.assets.map((asset) => [
-      "data",
-      `${asset.local} (${bytesText(asset.bytes)}) -> ${assetTarget(root, asset)}`,
-    ]),
-  ];
-  process.stdout.write(`${tableText(rows)}\n${scripts[0]}`);
 }
 
 /** Training knows one device today: the script is right already, and kept for that day. */
@@ -146,7 +105,7 @@ export default command({
     });
     const prepared = await prepare({ ...options, onProgress: line.for }, solution);
     if (args["dry-run"] === true) {
-      if (json) printJson({ ...shown(prepared), candidates });
+      if (json) printJson({ ...shownDryRun(prepared), candidates });
       else printDryRun(prepared);
     }
     expectOneDevice(prepared);

@@ -1,20 +1,62 @@
-/** @file What is being copied to a host: one line a file, with size and the time that is left. */
+/** @file What is being copied to a host: size, speed and the time that is left. */
 import type { Progress } from "../dispatch/upload.ts";
 import { log } from "../util/log.ts";
-import { bytesText } from "./format.ts";
+import { bytesText, durationText } from "./format.ts";
+import { LiveLine } from "./live_line.ts";
 
-/** ssh tells nothing of what is on its way, so that a line says what begins. */
+/** What is over sooner needs no second line. */
+const TELL_MS = 2000;
+
+const rateText = (bytes: number, ms: number): string =>
+  `${(bytes / 1e3 / Math.max(ms, 1)).toFixed(1)} MB/s`;
+
+class Copying {
+  private readonly what: string;
+  private readonly from: number;
+  private readonly begun = performance.now();
+
+  constructor(what: string, from: number, total: number) {
+    this.what = what;
+    this.from = from;
+    const there = from === 0 ? "" : `, the first ${bytesText(from)} are there already`;
+    log.info(`copying ${what}: ${bytesText(total - from)}${there}`);
+  }
+
+  text(there: number, total: number): string {
+    const ms = performance.now() - this.begun;
+    const sent = there - this.from;
+    const left = sent === 0 ? "-" : durationText(((total - there) * ms) / sent / 1000);
+    const share = `${Math.floor((100 * there) / Math.max(total, 1))} %`;
+    const of = `${bytesText(there)} of ${bytesText(total)}`;
+    return `copying ${this.what}: ${share}, ${of}, ${rateText(sent, ms)}, ${left} left`;
+  }
+
+  end(total: number): void {
+    const ms = performance.now() - this.begun;
+    if (ms < TELL_MS) return;
+    const rate = rateText(total - this.from, ms);
+    log.info(`copied ${this.what} in ${durationText(ms / 1000)}, ${rate}`);
+  }
+}
+
 export function uploadLine(quiet: boolean): {
   readonly for: (what: string) => Progress;
   end(): void;
 } {
+  const line = new LiveLine();
   return {
-    for: (what) => (sent, total) => {
-      if (quiet) return;
-      const left = total - sent;
-      const from = sent === 0 ? "" : `, the first ${bytesText(sent)} are there already`;
-      log.info(`copying ${what}: ${bytesText(left)}${from}`);
+    for(what) {
+      let copying: Copying | null = null;
+      return (there, total) => {
+        if (quiet) return;
+        if (copying === null) copying = new Copying(what, there, total);
+        else if (there < total) line.show(copying.text(there, total));
+        else {
+          line.end();
+          copying.end(total);
+        }
+      };
     },
-    end() {},
+    end: () => line.end(),
   };
 }

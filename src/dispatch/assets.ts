@@ -1,33 +1,39 @@
 /**
- * @file What a run reads from files: looked for under the cluster's root by the fingerprint of its content, and copied there on request.
- * A path in the configuration is replaced by the host's.
+ * @file What a run reads from files here: looked for under the cluster's root by the fingerprint of its content, and copied there on
+ * request. What the configuration names is replaced by the host's path.
  */
 import { lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { UserError } from "../util/errors.ts";
 import { expectRun, type Host } from "./host.ts";
 import { quote } from "./quote.ts";
-import { type Progress, rememberedHash, upload } from "./upload.ts";
+import { type Progress, rememberedHash } from "./upload.ts";
+import { uploadFiles } from "./upload_files.ts";
 
 export interface AssetFile {
   /** Below the asset; empty: the asset is this file. */
   readonly path: string;
+  readonly local: string;
   readonly bytes: number;
   readonly hash: string;
 }
 
 export interface Asset {
-  /** The setting that names it. */
+  /** The setting or the option that names it. */
   readonly key: string;
-  /** As it stands in the configuration. */
+  /** As it stands there. */
   readonly value: string;
+  /** For people: where it is here. */
   readonly local: string;
+  readonly name: string;
+  /** What the setting means of it; empty: all. */
+  readonly entry: string;
   readonly bytes: number;
   readonly files: readonly AssetFile[];
   readonly fingerprint: string;
 }
 
-function filesBelow(folder: string, below = ""): string[] {
+/** Files below a folder, in an order that no machine changes. */
+export function filesBelow(folder: string, below = ""): string[] {
   const out: string[] = [];
   for (const name of readdirSync(join(folder, below)).sort()) {
     const path = below === "" ? name : `${below}/${name}`;
@@ -38,76 +44,70 @@ function filesBelow(folder: string, below = ""): string[] {
   return out;
 }
 
-/** Null where there is no such file or folder here. */
-export async function assetOf(key: string, value: string): Promise<Asset | null> {
-  const local = resolve(value);
-  const stat = statSync(local, { throwIfNoEntry: false });
-  if (stat === undefined) return null;
-  const paths = stat.isDirectory() ? filesBelow(local) : [""];
-  const files: AssetFile[] = [];
-  for (const path of paths) {
-    const full = path === "" ? local : join(local, path);
-    files.push({ path, bytes: statSync(full).size, hash: await rememberedHash(full) });
-  }
+export interface AssetParts {
+  readonly key: string;
+  readonly value: string;
+  readonly local: string;
+  readonly files: readonly { readonly path: string; readonly local: string }[];
+  readonly entry?: string;
+}
+
+/** Files that need not lie together here. */
+export async function assetFrom({ key, value, local, files, entry = "" }: AssetParts) {
+  const hashed: AssetFile[] = [];
+  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1)))
+    hashed.push({
+      ...file,
+      bytes: statSync(file.local).size,
+      hash: await rememberedHash(resolve(file.local)),
+    });
   const hasher = new Bun.CryptoHasher("sha256");
-  for (const { path, hash } of files) hasher.update(`${path}\0${hash}\n`);
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return { key, value, local, bytes, files, fingerprint: hasher.digest("hex").slice(0, 16) };
+  for (const { path, hash } of hashed) hasher.update(`${path}\0${hash}\n`);
+  const bytes = hashed.reduce((sum, file) => sum + file.bytes, 0);
+  const name = basename(resolve(local)).replaceAll(/[^\w.@+-]/g, "_");
+  const fingerprint = hasher.digest("hex").slice(0, 16);
+  return { key, value, local, name, entry, bytes, files: hashed, fingerprint } satisfies Asset;
 }
 
-export const assetTarget = (root: string, { fingerprint, local }: Asset): string =>
-  `${root}/data/by-content/${fingerprint}/${basename(local).replaceAll(/[^\w.@+-]/g, "_")}`;
-
-const done = (root: string, asset: Asset): string =>
-  `${root}/data/by-content/${asset.fingerprint}/complete`;
-
-const gib = (bytes: number): string =>
-  bytes < 2 ** 20
-    ? `${Math.ceil(bytes / 1024)} KiB`
-    : bytes < 2 ** 30
-      ? `${(bytes / 2 ** 20).toFixed(1)} MiB`
-      : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-
-async function missing(host: Host, root: string, assets: readonly Asset[]): Promise<Asset[]> {
-  if (assets.length === 0) return [];
-  const tests = assets.map((asset, i) => `[ -e ${quote(done(root, asset))} ] || echo ${i}`);
-  const { stdout } = await expectRun(host, `${tests.join("\n")}\n:`, "look for the data");
-  const absent = new Set(stdout.trim().split("\n"));
-  return assets.filter((_, i) => absent.has(String(i)));
+/** A file, or a folder with all that is in it. */
+export function assetOf(key: string, value: string, path = value): Promise<Asset> {
+  const local = resolve(path);
+  const files = statSync(local).isDirectory()
+    ? filesBelow(local).map((below) => ({ path: below, local: join(local, below) }))
+    : [{ path: "", local }];
+  return assetFrom({ key, value, local, files });
 }
 
-/** From the value in the configuration to the path on the host. Throws `not_found` when data is missing and may not be copied. */
-export async function shipAssets(
+const folderOf = (root: string, { fingerprint }: Asset): string =>
+  `${root}/data/by-content/${fingerprint}`;
+
+/** Where all of it lies on the host. */
+export const assetTarget = (root: string, asset: Asset): string =>
+  `${folderOf(root, asset)}/${asset.name}`;
+
+/** What the setting is on the host. */
+export const assetPath = (root: string, asset: Asset): string =>
+  assetTarget(root, asset) + (asset.entry === "" ? "" : `/${asset.entry}`);
+
+/** A file that is there when all of it is. */
+export const assetDone = (root: string, asset: Asset): string =>
+  `${folderOf(root, asset)}/complete`;
+
+/** Copies one asset. What is interrupted goes on where it stopped. */
+export async function shipAsset(
   host: Host,
   root: string,
-  assets: readonly Asset[],
-  allowed: boolean,
-  report: (what: string) => Progress,
-): Promise<ReadonlyMap<string, string>> {
-  const absent = await missing(host, root, assets);
-  if (absent.length > 0 && !allowed) {
-    const list = absent.map(({ key, local, bytes }) => `\n  ${key}: ${local} (${gib(bytes)})`);
-    throw new UserError(`data is missing on ${host.entry.name}:${list.join("")}`, {
-      code: "not_found",
-      hint: "--ship-data copies it; nothing was submitted",
-    });
-  }
-  for (const asset of absent) {
-    const target = assetTarget(root, asset);
-    for (const { path, hash } of asset.files) {
-      const local = path === "" ? asset.local : join(asset.local, path);
-      const what = path === "" ? basename(asset.local) : `${basename(asset.local)}/${path}`;
-      const blob = {
-        local,
-        hash,
-        target: path === "" ? target : `${target}/${path}`,
-        executable: false,
-        what,
-      };
-      await upload(host, blob, report(what));
-    }
-    const folder = asset.files.length === 0 ? `mkdir -p ${quote(target)} && ` : "";
-    await expectRun(host, `${folder}: >${quote(done(root, asset))}`, "note the data as complete");
-  }
-  return new Map(assets.map((asset) => [asset.value, assetTarget(root, asset)]));
+  asset: Asset,
+  progress: Progress,
+): Promise<void> {
+  const target = assetTarget(root, asset);
+  const blobs = asset.files.map(({ path, local, hash }) => ({
+    ...{ local, hash, executable: false },
+    target: path === "" ? target : `${target}/${path}`,
+    what: path === "" ? asset.name : `${asset.name}/${path}`,
+  }));
+  await uploadFiles(host, folderOf(root, asset), blobs, progress);
+  const folder = asset.files.length === 0 ? `mkdir -p ${quote(target)} && ` : "";
+  const done = quote(assetDone(root, asset));
+  await expectRun(host, `${folder}: >${done}`, "note the data as complete");
 }

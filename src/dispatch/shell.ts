@@ -18,6 +18,10 @@ export interface RunOptions {
   /** What the script reads on its standard input. */
   readonly input?: Uint8Array | Blob;
   readonly timeoutMs?: number;
+  /** How much of the input has been taken so far. */
+  readonly onSent?: (bytes: number) => void;
+  /** What the script says on its error output, as it comes. */
+  readonly onErrors?: (text: string) => void;
 }
 
 export interface Shell {
@@ -74,24 +78,40 @@ export interface Ended {
   readonly timedOut: boolean;
 }
 
-async function collect(stream: ReadableStream<Uint8Array>, into: Uint8Array[]): Promise<void> {
-  for await (const part of stream) into.push(part);
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  into: Uint8Array[],
+  each?: (text: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  for await (const part of stream) {
+    into.push(part);
+    each?.(decoder.decode(part, { stream: true }));
+  }
+}
+
+const PIECE = 65_536;
+
+function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
 }
 
 /** A host that hangs up half-way says so by its answer, not by an error of the pipe. */
 async function feed(
   pipe: Bun.FileSink,
   script: Uint8Array,
-  input: Uint8Array | Blob | undefined,
+  { input = new Uint8Array(), onSent }: RunOptions,
 ): Promise<void> {
+  let sent = 0;
   try {
     pipe.write(script);
-    if (input instanceof Blob)
-      for await (const part of input.stream()) {
-        pipe.write(part);
-        await pipe.flush();
-      }
-    else if (input !== undefined) pipe.write(input);
+    for await (const part of input instanceof Blob ? input.stream() : pieces(input)) {
+      pipe.write(part);
+      // Ends only when the other side has taken it.
+      await pipe.flush();
+      sent += part.length;
+      onSent?.(sent);
+    }
     await pipe.end();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
@@ -102,7 +122,7 @@ async function feed(
 export async function drive(
   program: readonly string[],
   frame: Framed,
-  { input, timeoutMs = TIMEOUT_MS }: RunOptions,
+  options: RunOptions,
 ): Promise<Ended> {
   const child = Bun.spawn([...program], {
     stdin: "pipe",
@@ -113,10 +133,13 @@ export async function drive(
   const timer = setTimeout(() => {
     timedOut = true;
     child.kill("SIGKILL");
-  }, timeoutMs);
+  }, options.timeoutMs ?? TIMEOUT_MS);
   const [output, errors]: [Uint8Array[], Uint8Array[]] = [[], []];
-  const reading = Promise.all([collect(child.stdout, output), collect(child.stderr, errors)]);
-  const fed = feed(child.stdin, frame.script, input);
+  const reading = Promise.all([
+    collect(child.stdout, output),
+    collect(child.stderr, errors, options.onErrors),
+  ]);
+  const fed = feed(child.stdin, frame.script, options);
   const code = await child.exited;
   clearTimeout(timer);
   await Promise.race([fed, Bun.sleep(DRAIN_MS)]);

@@ -3,10 +3,9 @@
  * needs is on the host.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { parseMemory } from "../config/amounts.ts";
 import { RemoteError, UserError } from "../util/errors.ts";
-import { type Asset, shipAssets } from "./assets.ts";
 import {
   COMMIT_EXIT,
   type Commit,
@@ -15,8 +14,8 @@ import {
   commitScript,
 } from "./commit_script.ts";
 import { type DispatchFile, type HostEntry, secondsOf } from "./dispatch_file.ts";
+import { fetchHub } from "./fetch_hub.ts";
 import { expectRun, type Host, lastLine } from "./host.ts";
-import { expectInCache, type Named } from "./hub_check.ts";
 import { type JobRecord, remember } from "./job_record.ts";
 import { jobScript } from "./job_script.ts";
 import {
@@ -29,6 +28,17 @@ import {
 } from "./job_spec.ts";
 import { absolute, type Probe } from "./probe.ts";
 import { quote } from "./quote.ts";
+import {
+  type Allowed,
+  expectAllowed,
+  type Found,
+  findData,
+  type HostPaths,
+  INIT_FROM,
+  nameOf,
+  type RunData,
+  shipData,
+} from "./run_data.ts";
 import { type CodeSnapshot, snapshotTarget, unpackSnapshot } from "./snapshot.ts";
 import type { Placement, Solution } from "./solve.ts";
 import { type Progress, rememberedHash, upload } from "./upload.ts";
@@ -39,8 +49,10 @@ export interface Cell {
   /** Written to the run's `submit/` folder: configurations, whose paths may be replaced by those of the host. */
   readonly configs: readonly {
     readonly name: string;
-    text(paths: ReadonlyMap<string, string>): string;
+    text(paths: HostPaths): string;
   }[];
+  /** What it needs of the hub, as `nameOf` has it. */
+  readonly hub: readonly string[];
 }
 
 export interface SubmitOptions {
@@ -54,12 +66,12 @@ export interface SubmitOptions {
   readonly signal: string;
   /** Further arguments of `theseus run`. */
   readonly args: readonly string[];
+  /** Weights that every run begins with: MODEL, as it was written. */
+  readonly initFrom: string | null;
   readonly binary: string;
   readonly code: CodeSnapshot | null;
-  readonly assets: readonly Asset[];
-  readonly shipData: boolean;
-  /** Repositories of the hub that configurations name. */
-  readonly hub: readonly Named[];
+  readonly data: RunData;
+  readonly allowed: Allowed;
   readonly onProgress?: (what: string) => Progress;
 }
 
@@ -99,10 +111,12 @@ export interface Prepared {
   readonly options: SubmitOptions;
   readonly submission: string;
   readonly resources: Resources;
-  readonly binary: { readonly hash: string; readonly target: string };
+  readonly binary: { readonly hash: string; readonly target: string; readonly bytes: number };
   readonly specs: readonly JobSpec[];
   readonly scripts: readonly string[];
   readonly environment: string;
+  /** What of the data the host has. */
+  readonly found: Found;
 }
 
 const logOf = (entry: HostEntry, probe: Probe, directory: string, run: RunName): string =>
@@ -115,7 +129,7 @@ function specOf(
   options: SubmitOptions,
   { host, probe, placement }: { host: Host; probe: Probe; placement: Placement },
   resources: Resources,
-  parts: { binary: string; submission: string; lastSave: number | null },
+  parts: { binary: string; submission: string; lastSave: number | null; paths: HostPaths },
 ): JobSpec {
   const { entry } = host;
   const root = absolute(entry.cluster.root, probe);
@@ -130,6 +144,7 @@ function specOf(
     ...["run", name, first, root, "-p", project, "-g", group],
     ...stages.flatMap((stage) => ["-s", stage]),
     ...code.flatMap((path) => ["--load", path]),
+    ...initArgs(options, parts.paths),
     ...options.args,
   ];
   const { sweep } = options;
@@ -154,6 +169,11 @@ function specOf(
     leadSeconds: leadSeconds(resources.timeSeconds, parts.lastSave),
     submission: parts.submission,
   };
+}
+
+function initArgs({ initFrom }: SubmitOptions, paths: HostPaths): string[] {
+  if (initFrom === null) return [];
+  return [INIT_FROM, paths.get(nameOf({ key: INIT_FROM, value: initFrom })) ?? initFrom];
 }
 
 const snapshotLoads = (code: CodeSnapshot, work: string): string[] =>
@@ -185,13 +205,14 @@ export async function prepare(options: SubmitOptions, solution: Solution): Promi
   const resources = withDefaults(options.resources, entry);
   const submission = randomBytes(6).toString("hex");
   const lastSave = resources.timeSeconds === null ? null : await lastSaveOf(options, solution);
-  const parts = { binary: target, submission, lastSave };
+  const environment = environmentText(entry, options.env);
+  const found = await findData(host, probe, options.data, environment);
+  const parts = { binary: target, submission, lastSave, paths: found.paths };
   const specs = options.cells.map((cell) => specOf(cell, options, solution, resources, parts));
   return {
-    ...{ host, probe, options, submission, resources, specs },
-    binary: { hash, target },
+    ...{ host, probe, options, submission, resources, specs, environment, found },
+    binary: { hash, target, bytes: statSync(options.binary).size },
     scripts: specs.map(jobScript),
-    environment: environmentText(entry, options.env),
   };
 }
 
@@ -207,14 +228,12 @@ function recordOf(prepared: Prepared, spec: JobSpec): JobRecord {
 }
 
 /** Copies the executable, users' code and data; everything has its final name only when all of it is there. */
-async function ship(prepared: Prepared): Promise<ReadonlyMap<string, string>> {
-  const { host, options, binary, probe } = prepared;
+async function ship(prepared: Prepared): Promise<void> {
+  const { host, options, binary, probe, found } = prepared;
   const { entry } = host;
   const report = options.onProgress ?? (() => () => undefined);
-  // What is missing and may not be copied is said before anything is sent.
-  const root = absolute(entry.cluster.root, probe);
-  await expectInCache(host, options.hub, prepared.environment);
-  const paths = await shipAssets(host, root, options.assets, options.shipData, report);
+  // What is missing and may not be brought is said before anything is sent.
+  expectAllowed(host, found, options.allowed);
   const executable = {
     ...{ local: options.binary, hash: binary.hash, target: binary.target, executable: true },
     what: "theseus itself",
@@ -222,12 +241,13 @@ async function ship(prepared: Prepared): Promise<ReadonlyMap<string, string>> {
   await upload(host, executable, report("theseus itself"));
   if (options.code !== null)
     await unpackSnapshot(host, options.code, absolute(entry.cluster.work, probe));
-  return paths;
+  await shipData(host, absolute(entry.cluster.root, probe), found.absent, report);
+  await fetchHub(prepared);
 }
 
 const ENCODER = new TextEncoder();
 
-function cellOf(prepared: Prepared, index: number, paths: ReadonlyMap<string, string>): CommitCell {
+function cellOf(prepared: Prepared, index: number): CommitCell {
   const spec = prepared.specs[index];
   const cell = prepared.options.cells[index];
   if (spec === undefined || cell === undefined) throw new Error("internal: no such cell");
@@ -236,7 +256,10 @@ function cellOf(prepared: Prepared, index: number, paths: ReadonlyMap<string, st
     { name: "job.sh", bytes: ENCODER.encode(prepared.scripts[index]) },
     { name: "job.json", bytes: ENCODER.encode(record) },
     { name: "env", bytes: ENCODER.encode(prepared.environment), secret: true },
-    ...cell.configs.map(({ name, text }) => ({ name, bytes: ENCODER.encode(text(paths)) })),
+    ...cell.configs.map(({ name, text }) => ({
+      name,
+      bytes: ENCODER.encode(text(prepared.found.paths)),
+    })),
   ];
   return { directory: spec.directory, log: spec.log, files };
 }
@@ -303,12 +326,11 @@ function rememberLive(prepared: Prepared, indices: readonly number[], said: stri
 
 export async function commit(
   prepared: Prepared,
-  paths: ReadonlyMap<string, string>,
   array: Commit["array"],
   indices: readonly number[],
 ): Promise<JobRecord[]> {
   const { host, probe, specs, submission } = prepared;
-  const cells = indices.map((index) => cellOf(prepared, index, paths));
+  const cells = indices.map((index) => cellOf(prepared, index));
   const work = absolute(host.entry.cluster.work, probe);
   const { script, input } = commitScript(
     host.entry,
@@ -333,24 +355,24 @@ export async function commit(
 
 /** Ships and submits a single run. */
 export async function submitOne(prepared: Prepared): Promise<JobRecord> {
-  const paths = await ship(prepared);
-  const [record] = await commit(prepared, paths, null, [0]);
+  await ship(prepared);
+  const [record] = await commit(prepared, null, [0]);
   if (record === undefined) throw new Error("internal: no record");
   return record;
 }
 
 /** Ships once and submits all cells; on SLURM as arrays of at most `maxArray` tasks. */
 export async function submitMany(prepared: Prepared, maxArray: number): Promise<JobRecord[]> {
-  const paths = await ship(prepared);
+  await ship(prepared);
   const all = prepared.specs.map((_, i) => i);
   const { sweep } = prepared.options;
   const parallel = sweep?.maxParallel ?? null;
-  if (prepared.host.entry.type !== "slurm") return commit(prepared, paths, null, all);
+  if (prepared.host.entry.type !== "slurm") return commit(prepared, null, all);
   const out: JobRecord[] = [];
   for (let from = 0; from < all.length; from += maxArray) {
     const part = all.slice(from, from + maxArray);
     const array = arrayOf(prepared, part, parallel);
-    out.push(...(await commit(prepared, paths, array, part)));
+    out.push(...(await commit(prepared, array, part)));
   }
   return out;
 }

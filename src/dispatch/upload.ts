@@ -9,10 +9,11 @@ import { RemoteError, UserError } from "../util/errors.ts";
 import { takeLockFile } from "../util/lock_file.ts";
 import { expectRun, type Host, lastLine } from "./host.ts";
 import { quote } from "./quote.ts";
+import type { Reply } from "./shell.ts";
 import { stateFolder } from "./state_folder.ts";
 
 const BLOCK = 65_536;
-const UPLOAD_TIMEOUT_MS = 24 * 3600 * 1000;
+export const UPLOAD_TIMEOUT_MS = 24 * 3600 * 1000;
 const WAIT_MS = 200;
 
 export async function fileHash(path: string): Promise<string> {
@@ -44,16 +45,18 @@ export interface Blob {
   readonly what: string;
 }
 
-export type Progress = (sent: number, total: number) => void;
+/** First with what is there already, then with all that is there by then. */
+export type Progress = (there: number, total: number) => void;
 
 /** Of this user on this machine, so that nobody else writes into the same temporary file. */
-const client = (): string =>
+export const client = (): string =>
   new Bun.CryptoHasher("sha256")
     .update(`${hostname()} ${userInfo().uid}`)
     .digest("hex")
     .slice(0, 8);
 
-const partOf = ({ target }: Blob): string => `${target}.part-${client()}`;
+/** The name that a file has until all of it is there. */
+export const partOf = ({ target }: Blob): string => `${target}.part-${client()}`;
 
 /** Null: it is there already; else how much of it has come. */
 async function missingFrom(host: Host, blob: Blob): Promise<number | null> {
@@ -64,7 +67,7 @@ async function missingFrom(host: Host, blob: Blob): Promise<number | null> {
 }
 
 /** Waits until no other process of this user sends the same file to the same host. */
-async function alone(name: string): Promise<() => void> {
+export async function alone(name: string): Promise<() => void> {
   const folder = join(stateFolder(), "uploads");
   mkdirSync(folder, { recursive: true });
   for (;;) {
@@ -85,7 +88,13 @@ export async function upload(host: Host, blob: Blob, progress?: Progress): Promi
   }
 }
 
-async function send(host: Host, blob: Blob, come: number, progress?: Progress): Promise<number> {
+/** `come`: as much of it has come before. Returns the bytes that were sent. */
+export async function send(
+  host: Host,
+  blob: Blob,
+  come: number,
+  progress?: Progress,
+): Promise<number> {
   const file = Bun.file(blob.local);
   const total = file.size;
   const from = come > total ? 0 : Math.floor(come / BLOCK);
@@ -105,23 +114,31 @@ if [ "$(sha256sum <${part} | cut -c 1-64)" != ${blob.hash} ]; then
 fi
 ${blob.executable ? `chmod 755 ${part}` : `chmod 644 ${part}`}
 mv -f ${part} ${target}`;
-  const input = file.slice(from * BLOCK);
-  const reply = await host.shell.run(script, { input, timeoutMs: UPLOAD_TIMEOUT_MS });
+  const reply = await host.shell.run(script, {
+    input: file.slice(from * BLOCK),
+    timeoutMs: UPLOAD_TIMEOUT_MS,
+    onSent: (sent) => progress?.(from * BLOCK + sent, total),
+  });
   if (reply.code === 0) return total - from * BLOCK;
   // A damaged beginning from an earlier attempt: once more from the start.
   if (reply.code === 33 && from > 0) return send(host, blob, 0, progress);
+  throw uploadFailure(host, blob, reply);
+}
+
+/** Exit codes of the scripts that take files: 30 no folder, 31 cannot be written, 32 not all came, 33 another hash. */
+export function uploadFailure(host: Host, blob: Pick<Blob, "what" | "target">, reply: Reply) {
   const said = lastLine(reply.stderr);
   const where = `${host.entry.name}:${dirname(blob.target)}`;
   if (reply.code === 32)
-    throw new RemoteError(
+    return new RemoteError(
       `${blob.what} reached ${host.entry.name} only in part; again, and it goes on from there`,
     );
   if (reply.code === 33)
-    throw new RemoteError(
+    return new RemoteError(
       `${blob.what} arrived damaged on ${host.entry.name}; nothing of it was kept`,
     );
   const full = /No space left|quota/i.test(said);
-  throw new UserError(`cannot write ${blob.what} to ${where}: ${said}`, {
+  return new UserError(`cannot write ${blob.what} to ${where}: ${said}`, {
     code: full ? "remote" : "config",
     hint: full
       ? "make room there, or name another `work` folder in the dispatch file"

@@ -9,7 +9,7 @@ import { didYouMean } from "../util/suggest.ts";
 import type { EvaluationTask, TaskSource } from "./task.ts";
 
 /** Names that Python's `datasets` gives to loaders of files. */
-const FILE_LOADERS = new Set(["json", "parquet"]);
+export const FILE_LOADERS = new Set(["json", "parquet"]);
 const RECORD_BYTES_MAX = 64 * 2 ** 20;
 
 async function filesOf(source: TaskSource, split: string, task: string): Promise<SourceFile[]> {

@@ -1,11 +1,10 @@
 /**
- * @file Submitting without a scheduler: two at once, secrets, data, users' code, devices, sweeps. This machine is the host, so that
+ * @file Submitting without a scheduler: two at once, secrets, users' code, devices, sweeps. This machine is the host, so that
  * these tests need neither root nor sshd.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readMetrics } from "../../src/train/metrics_reader.ts";
 import { CLUSTER, Client, STEPS, slow } from "./client.ts";
 
 setDefaultTimeout(180_000);
@@ -129,69 +128,6 @@ describe("secrets", () => {
       ]),
     ).toContain("2 error: the variable NO_SUCH_ONE is not set here; A of here needs it");
     expect(existsSync(client.directory("unset"))).toBe(false);
-  });
-});
-
-describe("data", () => {
-  test("what is missing is told before anything is queued; it is copied once, and the run reads it there", async () => {
-    client.file("text.txt", "The quick brown fox jumps over the lazy dog.\n".repeat(400));
-    const args = ["--host", "here", "data.text=text.txt"];
-    const missing = await said(["submit", "data", "small.yaml", ...args]);
-    expect(missing).toStartWith("3 error: data is missing on here:\n  data.text: ");
-    expect(missing).toContain("hint: --ship-data copies it; nothing was submitted");
-    expect(existsSync(client.directory("data"))).toBe(false);
-    const first = await client.run(["submit", "data", "small.yaml", ...args, "--ship-data"]);
-    expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining("copying text.txt") });
-    await client.ended("data");
-    expect(readFileSync(join(client.directory("data"), "submit/config.yaml"), "utf8")).toMatch(
-      /text: .*\/data\/by-content\/[0-9a-f]{16}\/text.txt/,
-    );
-    const again = await client.run(["submit", "data2", "small.yaml", ...args]);
-    expect(again).toMatchObject({ code: 0, stderr: expect.not.stringContaining("copying") });
-    await client.ended("data2");
-    await client.expect(["run", "data", "small.yaml", "elsewhere", "data.text=text.txt"]);
-    const local = readMetrics(
-      join(client.folder, "elsewhere/runs/general/default/data/metrics.jsonl"),
-    );
-    expect(
-      readMetrics(join(client.directory("data2"), "metrics.jsonl")).map(({ loss }) => loss),
-    ).toEqual(local.map(({ loss }) => loss));
-  });
-
-  test("a job that would have to fetch something ends, and asks nobody", async () => {
-    let requests = 0;
-    const hub = Bun.serve({
-      port: 0,
-      hostname: "127.0.0.1",
-      fetch() {
-        requests++;
-        return new Response("", { status: 404 });
-      },
-    });
-    try {
-      const env = [
-        "--env",
-        `HF_ENDPOINT=http://127.0.0.1:${hub.port}`,
-        "--env",
-        `HF_HOME=${client.folder}/hub`,
-      ];
-      const submit = ["submit", "hub", "small.yaml", "--host", "here", ...env];
-      submit.push("data.tokenizer=hf:nobody/nothing");
-      expect(await said(submit)).toStartWith(
-        "3 error: not in the Hugging Face cache of here:\n  data.tokenizer: hf:nobody/nothing",
-      );
-      expect(existsSync(client.directory("hub"))).toBe(false);
-      // A cache that has the repository, but not the file.
-      mkdirSync(join(client.folder, "hub/hub/models--nobody--nothing"), { recursive: true });
-      await client.expect(submit);
-      await client.ended("hub", "failed");
-      const status = await client.status("hub");
-      expect(status).toMatchObject({ state: "failed" });
-      expect(`${status.reason}\n${status.log_tail.join("\n")}`).toContain("HF_HUB_OFFLINE is set");
-      expect(requests).toBe(0);
-    } finally {
-      hub.stop(true);
-    }
   });
 });
 

@@ -1,0 +1,75 @@
+/** @file What submit would do, without doing it: host, script, and what would be copied and fetched. */
+import { assetPath } from "../dispatch/assets.ts";
+import { absolute } from "../dispatch/probe.ts";
+import { nameOf } from "../dispatch/run_data.ts";
+import type { Prepared } from "../dispatch/submit.ts";
+import { bytesText, tableText } from "./format.ts";
+
+interface Shown {
+  readonly key: string;
+  readonly from: string;
+  readonly bytes: number | null;
+  readonly to: string;
+  readonly state: string;
+}
+
+/** Each piece of data, and what would become of it. */
+function dataOf({ host, probe, options, found }: Prepared): Shown[] {
+  const root = absolute(host.entry.cluster.root, probe);
+  const { data, allowed } = options;
+  const missing = (may: boolean, would: string): string => (may ? would : "missing");
+  return [
+    ...data.assets.map((asset) => ({
+      ...{ key: asset.key, from: asset.local, bytes: asset.bytes, to: assetPath(root, asset) },
+      state: found.absent.includes(asset) ? missing(allowed.ship, "would be copied") : "is there",
+    })),
+    ...data.hub.map((need) => ({
+      ...{ key: need.key, from: need.value, bytes: null, to: "Hugging Face cache" },
+      state: found.uncached.includes(need)
+        ? missing(allowed.fetch, "would be fetched there")
+        : "is there, at least in part",
+    })),
+    ...data.places.map((place) => ({
+      ...{ key: place.key, from: place.value, bytes: null },
+      to: found.paths.get(nameOf(place)) ?? place.value,
+      state: found.nowhere.includes(place) ? "missing" : "is there",
+    })),
+  ];
+}
+
+export function shownDryRun(prepared: Prepared): Record<string, unknown> {
+  const { host, specs, scripts, binary, options, resources } = prepared;
+  return {
+    host: host.entry.name,
+    directory: specs[0]?.directory,
+    script: scripts[0],
+    resources,
+    environment: [...host.entry.env.keys(), ...options.env.keys()],
+    ships: {
+      theseus: binary.target,
+      code: options.code?.files ?? [],
+      data: dataOf(prepared),
+    },
+  };
+}
+
+export function dataRows(prepared: Prepared): string[][] {
+  return dataOf(prepared).map(({ key, from, bytes, to, state }) => [
+    key,
+    `${from}${bytes === null ? "" : ` (${bytesText(bytes)})`} -> ${to}: ${state}`,
+  ]);
+}
+
+export function printDryRun(prepared: Prepared): void {
+  const { host, binary, options, scripts, specs } = prepared;
+  const rows = [
+    ["host", host.entry.name],
+    ["run", specs[0]?.directory ?? ""],
+    ["theseus", `${options.binary} (${bytesText(binary.bytes)}) -> ${binary.target}`],
+    ...(options.code === null
+      ? []
+      : [["code", `${options.code.files.length} files of ${options.code.folder}`]]),
+    ...dataRows(prepared),
+  ];
+  process.stdout.write(`${tableText(rows)}\n${scripts[0]}`);
+}
