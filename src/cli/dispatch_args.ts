@@ -78,7 +78,7 @@ const unknownStatus = (record: JobRecord, reason: string): RunStatus => ({
   run: runText(record),
   host: record.host,
   ...{ state: "unknown", reason, step: null, job: record.job, attempt: 0, node: null },
-  ...{ submitted: record.submitted, heartbeat_age_s: null },
+  ...{ submitted: record.submitted, submitted_age_s: null, heartbeat_age_s: null },
   ...{ directory: record.directory, log: record.log, log_tail: [] },
 });
 

@@ -5,7 +5,17 @@
 import { log } from "../util/log.ts";
 
 export const EXIT_INTERRUPTED = 75;
+const ORPHAN_MS = 1000;
 const EXIT_SIGINT = 130;
+
+/** A job's script names itself; when it was killed, nobody would wait for what it started. */
+function onOrphaned(then: () => void): () => void {
+  const parent = Number(process.env.THESEUS_PARENT);
+  if (!Number.isInteger(parent) || parent !== process.ppid) return () => {};
+  const timer = setInterval(() => process.ppid !== parent && then(), ORPHAN_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
 
 /** Aborted by the first signal, `more` being listened to as well. Call `release` when the work is over. */
 export function interruption(
@@ -23,9 +33,15 @@ export function interruption(
     controller.abort();
   };
   for (const name of signals) process.on(name, onSignal);
+  const orphaned = onOrphaned(() => {
+    if (controller.signal.aborted) return;
+    log.warn(`the job's script is gone: ${message}`);
+    controller.abort();
+  });
   return {
     signal: controller.signal,
     release() {
+      orphaned();
       for (const name of signals) process.off(name, onSignal);
     },
   };

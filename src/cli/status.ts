@@ -12,8 +12,8 @@ const WATCH_MS = 5000;
 const OVER = ["finished", "failed", "cancelled"];
 
 function rowOf(status: RunStatus): string[] {
-  const { run, host, state, step, job, reason, submitted } = status;
-  const age = durationText(Math.max(0, Date.now() / 1e3 - submitted));
+  const { run, host, state, step, job, reason, submitted_age_s: since } = status;
+  const age = since === null ? "-" : durationText(since);
   return [run, host, state, step === null ? "-" : String(step), job, age, reason];
 }
 

@@ -50,7 +50,10 @@ const receive = ({ bytes, secret }: CommitFile, path: string): string =>
   `receive ${secret === true ? "077" : "022"} ${bytes.length} ${sha256(bytes)} ${quote(path)}`;
 
 function start({ cells, array, submission }: Commit, submits: readonly string[], slurm: boolean) {
-  if (!slurm) return cells.map(({ log }, i) => `start_plain ${submits[i]} ${quote(log)}`);
+  if (!slurm)
+    return cells.map(
+      ({ log }, i) => `start_plain ${submits[i]} ${quote(log)} ${quote(submission)}`,
+    );
   const script = array === null ? `${submits[0]}/job.sh` : quote(`${array.folder}/sweep.sh`);
   const range = array === null ? "" : `--array=${quote(array.range)} `;
   const indices = array === null ? [] : expandRange(array.range);

@@ -49,6 +49,8 @@ export interface HostEntry {
   readonly env: ReadonlyMap<string, string>;
   /** The scheduler is asked at most so often. */
   readonly pollSeconds: number;
+  /** A training without any progress for so long is killed and begins again; null: never. */
+  readonly hangAfter: string | null;
 }
 
 export interface DispatchFile {
@@ -60,6 +62,7 @@ export interface DispatchFile {
 }
 
 const DEFAULT_POLL_S = 30;
+const DEFAULT_HANG = "30 minutes";
 /** What needs no quotes anywhere: these paths stand in scripts, directives and tables. */
 const PATH = /^(~\/|\/)[\w./+@=-]*$/;
 const SBATCH_KEY = /^[a-z][a-z0-9-]*$/;
@@ -115,6 +118,7 @@ function readHost(
     setup: map.get("setup", list(string()), []),
     env: map.texts("env"),
     pollSeconds: map.get("poll_seconds", int({ min: 1 }), DEFAULT_POLL_S),
+    hangAfter: map.get("hang_after", nullable(duration()), DEFAULT_HANG),
   };
   for (const key of entry.sbatch.keys())
     if (!SBATCH_KEY.test(key)) map.problem("sbatch", `"${key}" is no option of sbatch`);
@@ -170,6 +174,7 @@ function thisMachine(root: string): DispatchFile {
     ...{ name: "local", type: "local", ssh: null, sshConfig: null, cluster },
     ...{ chips: new Map(), partitions: [], account: null, qos: null, memory: null, time: null },
     ...{ cpus: null, sbatch: new Map(), setup: [], env: new Map(), pollSeconds: DEFAULT_POLL_S },
+    hangAfter: DEFAULT_HANG,
   };
   return { path: "", hosts: [host], clusters: [cluster], gresMapping: new Map() };
 }

@@ -25,6 +25,7 @@ export interface JobRecord extends RunName {
   readonly chips: number;
   readonly nodes: number;
   readonly time_s: number | null;
+  readonly hang_s: number;
 }
 
 const jobsFolder = (): string => join(stateFolder(), "jobs");

@@ -10,18 +10,28 @@ import bound from "./sh/bound.sh" with { type: "text" };
 import environment from "./sh/environment.sh" with { type: "text" };
 import plainIdentity from "./sh/plain_identity.sh" with { type: "text" };
 import plainRequeue from "./sh/plain_requeue.sh" with { type: "text" };
+import progress from "./sh/progress.sh" with { type: "text" };
 import slurmIdentity from "./sh/slurm_identity.sh" with { type: "text" };
 import slurmRequeue from "./sh/slurm_requeue.sh" with { type: "text" };
 import wait from "./sh/wait.sh" with { type: "text" };
 import { slurmHeader, slurmStart } from "./slurm_script.ts";
 
-const variables = ({ directory, binary, resources, leadSeconds, signal }: JobSpec): string => `
+const variables = ({
+  directory,
+  binary,
+  resources,
+  leadSeconds,
+  hangSeconds,
+  signal,
+}: JobSpec): string => `
 run_dir=${quote(directory)}
 submit_dir="$run_dir/submit"
 binary=${quote(binary)}
 # Seconds; 0: no limit. The training is asked to save and to end this long before the limit.
 time_limit=${resources.timeSeconds ?? 0}
 lead=${leadSeconds}
+# Without any progress for so long the training is killed and begins again. 0: never.
+hang_after=${hangSeconds}
 stop_signal=${signal}
 idle_attempts=${IDLE_ATTEMPTS}
 `;
@@ -45,6 +55,7 @@ export function jobScript(spec: JobSpec): string {
     slurm === null ? plainLocks(spec) : "",
     slurm === null ? plainStart(command) : slurmStart(spec, command),
     "",
+    progress,
     wait,
     slurm === null ? plainRequeue : slurmRequeue,
   ];

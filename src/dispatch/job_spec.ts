@@ -43,6 +43,8 @@ export interface JobSpec {
   readonly signal: string;
   /** Between that signal and the end of the time, at least. */
   readonly leadSeconds: number;
+  /** Without any progress for so long the training is killed and begins again; 0: never. */
+  readonly hangSeconds: number;
   /** Of the submission, for the record and for finding the job again. */
   readonly submission: string;
   /** At most `count` jobs of one name run at a time on a host without scheduler. */

@@ -14,7 +14,7 @@ export type RunState =
 
 /** A line of `attempts.jsonl`, which the job's script writes. */
 export interface AttemptEvent {
-  readonly event: "start" | "waiting" | "end";
+  readonly event: "start" | "waiting" | "hung" | "end";
   readonly job: string;
   readonly attempt: number;
   readonly host: string;
@@ -32,6 +32,9 @@ export interface Evidence {
   /** exit.json of the training. */
   readonly exit: { readonly state: string; readonly reason: string } | null;
   readonly heartbeatAge: number | null;
+  readonly step: number | null;
+  /** After which a training that hangs is killed; 0: never. */
+  readonly hangSeconds: number;
   /** Whoever asked for the end of that job. */
   readonly cancelled: boolean;
   /** `pending`, `running`, `ending` or `gone` with the scheduler's own word and its reason; null: it does not say. */
@@ -51,6 +54,8 @@ export interface Standing {
 
 /** A heartbeat younger than this means that the run goes on. */
 const ALIVE_S = 60;
+/** No progress for so long is worth a word. */
+const STANDSTILL_S = 120;
 
 const CODES: Readonly<Record<number, string>> = {
   2: "its configuration is wrong",
@@ -99,6 +104,19 @@ function afterEnd(evidence: Evidence, last: AttemptEvent): Standing | null {
   }
 }
 
+const durationOf = (seconds: number): string =>
+  seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+
+/** That it hangs, and since when. */
+function standstill({ heartbeatAge, step, hangSeconds }: Evidence, last: AttemptEvent): string {
+  const at = step === null ? "" : `, at step ${step}`;
+  if (last.event === "hung") return `hangs: no progress for ${durationOf(last.code)}${at}; killed`;
+  const worth = hangSeconds === 0 ? STANDSTILL_S : Math.min(STANDSTILL_S, hangSeconds / 2);
+  if (heartbeatAge === null || heartbeatAge < worth) return "";
+  const then = hangSeconds === 0 ? "" : `; killed after ${durationOf(hangSeconds)}`;
+  return `no progress for ${durationOf(heartbeatAge)}${at}${then}`;
+}
+
 function byScheduler(evidence: Evidence, last: AttemptEvent | undefined): Standing | null {
   const { scheduler, exit, cancelled } = evidence;
   if (scheduler === null) return null;
@@ -113,8 +131,9 @@ function byScheduler(evidence: Evidence, last: AttemptEvent | undefined): Standi
   if (word === "ending") return { state: cancelled ? "cancelled" : "running", reason: "ending" };
   if (word === "running") {
     if (last?.event === "waiting") return { state: "queued", reason: "waits for free devices" };
-    const before = last === undefined ? "starting" : "";
-    return { state: "running", reason: last?.event === "end" ? `${again} starting` : before };
+    if (last === undefined) return { state: "running", reason: "starting" };
+    if (last.event === "end") return { state: "running", reason: `${again} starting` };
+    return { state: "running", reason: standstill(evidence, last) };
   }
   if (cancelled || state.startsWith("CANCELLED")) return { state: "cancelled", reason: "" };
   if (state === "PREEMPTED") return { state: "preempted", reason: "not taken back into the queue" };
@@ -132,7 +151,11 @@ export function standing(evidence: Evidence): Standing {
   if (ended !== null) return ended;
   const asked = byScheduler(evidence, last);
   if (asked !== null) return asked;
-  if (last?.event === "start" && heartbeatAge !== null && heartbeatAge < ALIVE_S)
+  if (
+    (last?.event === "start" || last?.event === "hung") &&
+    heartbeatAge !== null &&
+    heartbeatAge < ALIVE_S
+  )
     return { state: "running", reason: silence };
   if (last?.event === "end" && last.next === "stopped")
     return cancelled

@@ -20,6 +20,20 @@ export function plainLocks({ resources, slots }: JobSpec): string {
 
 export const plainStart = (command: string): string => `
 stop_training() { kill -s "$stop_signal" "$trainer" 2>/dev/null; }
+kill_training() {
+  # shellcheck disable=SC2046 # a list of processes
+  kill -s KILL $(started_by "$trainer") "$trainer" 2>/dev/null
+}
+# Everything that a process has started, as far as it still lives.
+started_by() {
+  local child
+  # shellcheck disable=SC2013 # words, not lines
+  for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do
+    echo "$child"
+    started_by "$child"
+  done
+}
 note start
-${command} &
+# Ends when this script is killed.
+THESEUS_PARENT=$$ ${command} &
 trainer=$!`;

@@ -19,7 +19,9 @@ export interface RunStatus {
   readonly job: string;
   readonly attempt: number;
   readonly node: string | null;
+  /** Seconds since 1970 by the host's clock, and how long ago that is by the same clock; null: not asked. */
   readonly submitted: number;
+  readonly submitted_age_s: number | null;
   readonly heartbeat_age_s: number | null;
   readonly directory: string;
   readonly log: string;
@@ -37,6 +39,7 @@ export function queryScript(entry: HostEntry, directories: readonly string[] | n
   return [
     `section() { printf '\\n%s %s\\n' '${MARK}' "$1"; }`,
     `tail_lines=${TAIL_LINES}`,
+    `root=${quotePath(root)}`,
     `poll_seconds=${entry.pollSeconds}`,
     `queue_file=${quotePath(work)}/status/queue-$(id -un)`,
     remoteFunctions(entry),
@@ -114,12 +117,32 @@ function schedulerOf(
   return null;
 }
 
-/** A job that somebody started by hand after the last submission is the run's job now. */
-function currentJob(record: JobRecord, events: readonly AttemptEvent[]): string {
-  const last = events.at(-1);
-  return last !== undefined && last.job !== record.job && last.time > record.submitted
-    ? last.job
-    : record.job;
+type Line = AttemptEvent | { readonly event: "submitted"; readonly submission: string };
+
+const isAttempt = (line: Line): line is AttemptEvent => line.event !== "submitted";
+
+/** A job that somebody started by hand after the last submission is the run's job now; lines are in order, clocks may not be. */
+function currentJob(record: JobRecord, lines: readonly Line[]): string {
+  const began = lines.findLastIndex(
+    (line) => line.event === "submitted" && line.submission === record.submission,
+  );
+  const last = lines.slice(began + 1).findLast(isAttempt);
+  if (last === undefined || last.job === record.job) return record.job;
+  // A submission so many attempts ago that its line is not among those that were read.
+  return began !== -1 || last.time > record.submitted ? last.job : record.job;
+}
+
+interface Beat {
+  readonly step: number;
+  /** By the clock of the file system alone. */
+  readonly age: number;
+}
+
+function beatOf(text: string | undefined, now: number): Beat | null {
+  const [beaten = "", ...rest] = (text ?? "").split("\n");
+  const heartbeat = json<{ step: number }>(rest.join("\n"));
+  if (heartbeat === null || beaten === "") return null;
+  return { step: heartbeat.step, age: Math.max(0, now - Number(beaten)) };
 }
 
 function statusOf(
@@ -131,20 +154,18 @@ function statusOf(
   const part = (name: string): string | undefined => parts.get(`${key}.${name}`);
   const record = json<JobRecord>(part("job.json"));
   if (record === null) return null;
-  const now = Number(parts.get("now"));
-  const all = lines<AttemptEvent>(part("events"));
+  const all = lines<Line>(part("events"));
   const job = currentJob(record, all);
-  const events = all.filter((event) => event.job === job);
-  const heartbeat = json<{ time: number; step: number; host: string }>(part("heartbeat.json"));
-  const age = heartbeat === null ? null : Math.max(0, now - heartbeat.time);
+  const events = all.filter(isAttempt).filter((event) => event.job === job);
+  const beat = beatOf(part("beat"), Number(parts.get("file_clock")));
+  const step = json<{ step?: number }>(part("metrics"))?.step ?? beat?.step ?? null;
   const { state, reason } = standing({
-    ...{ job, events, heartbeatAge: age },
+    ...{ job, events, step, heartbeatAge: beat?.age ?? null, hangSeconds: record.hang_s ?? 0 },
     exit: json(part("exit.json")),
     cancelled: part("cancel")?.trim() === job,
     scheduler: schedulerOf(job, record.submitted, part("said") ?? "", queue),
     silence: parts.get("silence")?.trim() ?? "",
   });
-  const step = json<{ step?: number }>(part("metrics"))?.step ?? heartbeat?.step ?? null;
   const tail = (part("tail") ?? "").split("\n").filter((line) => line.trim() !== "");
   return {
     run: runText(record),
@@ -153,7 +174,8 @@ function statusOf(
     attempt: events.at(-1)?.attempt ?? 0,
     node: queue?.rows.get(job)?.node || (events.at(-1)?.host ?? null),
     submitted: record.submitted,
-    heartbeat_age_s: age,
+    submitted_age_s: Math.max(0, Number(parts.get("now")) - record.submitted),
+    heartbeat_age_s: beat?.age ?? null,
     directory: record.directory,
     log: record.log,
     log_tail: state === "failed" ? tail : [],

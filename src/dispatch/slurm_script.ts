@@ -56,6 +56,15 @@ export function slurmHeader(spec: JobSpec, name: string): string {
 const directive = (value: string): string =>
   /[\s"'#\\]/.test(value) ? `"${value.replaceAll(/["\\]/g, "\\$&")}"` : value;
 
+/** SIGKILL to srun would leave its tasks, and to the job by its number would cancel it. */
+const KILL_TRAINING = `
+kill_training() {
+  local step
+  for step in $(squeue -h -s -j "$SLURM_JOB_ID" -o %i); do
+    case "$step" in *.[0-9]*) scancel --signal=KILL "$step" ;; esac
+  done
+}`;
+
 const STOP_BY_SRUN = `
 # shellcheck disable=SC2317 # called when a signal comes
 stop_training() { kill -s "$stop_signal" "$trainer" 2>/dev/null; }`;
@@ -72,6 +81,7 @@ export function slurmStart({ resources, signal }: JobSpec, command: string): str
   return [
     many ? rendezvous : "",
     signal === "TERM" ? STOP_BY_SCANCEL : STOP_BY_SRUN,
+    KILL_TRAINING,
     "note start",
     "# srun does not take the number of cores from the job by itself.",
     many ? "# shellcheck disable=SC2016 # the variables are those of each task" : "",

@@ -167,6 +167,7 @@ function specOf(
     setup: entry.setup,
     signal: options.signal,
     leadSeconds: leadSeconds(resources.timeSeconds, parts.lastSave),
+    hangSeconds: secondsOf(entry.hangAfter) ?? 0,
     submission: parts.submission,
   };
 }
@@ -224,6 +225,7 @@ function recordOf(prepared: Prepared, spec: JobSpec): JobRecord {
     ...{ submission, job: "@JOB@", submitted: 0, directory: spec.directory, log: spec.log },
     ...{ binary: spec.binary, user: probe.user, chip: resources.chip },
     ...{ chips: resources.chips, nodes: resources.nodes, time_s: resources.timeSeconds },
+    hang_s: spec.hangSeconds,
   };
 }
 

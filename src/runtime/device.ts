@@ -68,6 +68,11 @@ export function libraryInfo(): LibraryInfo {
   return { path: library.path, cpu, cpu_level, levels, cuda };
 }
 
+/** Runs that were seen to have ended, on any device of this process: who watches for a standstill compares it. */
+let endedRuns = 0;
+
+export const workDone = (): number => endedRuns;
+
 export class Device {
   private readonly library: Library;
   private readonly handle: number;
@@ -113,7 +118,9 @@ export class Device {
 
   /** Whether a run has ended; throws when it or an earlier one failed. */
   poll(ticket: Ticket): boolean {
-    return this.check(this.library.symbols.theseus_poll(this.handle, ticket)) === 1;
+    const ended = this.check(this.library.symbols.theseus_poll(this.handle, ticket)) === 1;
+    if (ended) endedRuns++;
+    return ended;
   }
 
   async wait(ticket: Ticket): Promise<void> {
@@ -125,6 +132,7 @@ export class Device {
     const { theseus_wait } = this.library.symbols;
     while (this.check(theseus_wait(this.handle, ticket, 1)) !== 1)
       await new Promise<void>((resolve) => setImmediate(resolve));
+    endedRuns++;
   }
 
   /** Blocks the whole process; for scripts. */

@@ -13,6 +13,7 @@ export {
   libraryInfo,
   openDevice,
   openGpu,
+  workDone,
 } from "./device.ts";
 export type { JsonLines, JsonLinesSink } from "./json_lines.ts";
 export { setEmbeddedLibrary } from "./library.ts";

@@ -269,6 +269,7 @@ async function train(
     saveWeights: (path) => saveWeights(engine, model, path, { job: request.job.name }),
   });
   const logged = from === null ? undefined : loggedMetrics(directory, from.step);
+  let step = from?.step ?? 0;
   const loader = data.loader(rows, (from?.step ?? 0) * rows * accumulate);
   const trainer = new Trainer(
     {
@@ -284,15 +285,20 @@ async function train(
       evaluate: evaluator(run, request, parts),
       onEvent: (event) => status.event(event),
       onProgress: async (event) => {
-        if (event.kind === "step") status.beat(event.metrics.step);
+        if (event.kind === "step") {
+          step = event.metrics.step;
+          status.beat(step);
+        }
         await onProgress(event);
       },
       ...(signal === undefined ? {} : { signal }),
     },
   );
+  const still = status.beatWhileWorking(() => step);
   try {
     return await trainer.run();
   } finally {
+    still();
     loader.close();
   }
 }

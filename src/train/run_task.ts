@@ -90,6 +90,7 @@ async function attemptTask(request: TaskRequest, directory: string): Promise<Tas
   status.event({ event: "started", attempt });
   status.beat(0);
   let step = 0;
+  const still = status.beatWhileWorking(() => step);
   try {
     const result = await task.run({
       ...{ config, place, directory, attempt },
@@ -112,5 +113,7 @@ async function attemptTask(request: TaskRequest, directory: string): Promise<Tas
     status.event({ event: "failed", code, reason });
     status.exit({ state: "failed", step, reason, attempt });
     throw error;
+  } finally {
+    still();
   }
 }

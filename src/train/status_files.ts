@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { workDone } from "../runtime/index.ts";
 import { writeAtomically } from "../util/atomic_file.ts";
 import { isSystemError } from "../util/errors.ts";
 import { LineFile } from "../util/line_file.ts";
@@ -91,6 +92,19 @@ export class StatusFiles {
       writeFileSync(`${path}.tmp`, JSON.stringify(heartbeat));
       renameSync(`${path}.tmp`, path);
     });
+  }
+
+  /** Beats between steps too, for as long as the device gets work done: a long validation is no standstill. */
+  beatWhileWorking(step: () => number): () => void {
+    let seen = workDone();
+    const timer = setInterval(() => {
+      const done = workDone();
+      if (done === seen) return;
+      seen = done;
+      this.beat(step());
+    }, HEARTBEAT_MS);
+    timer.unref();
+    return () => clearInterval(timer);
   }
 
   exit(status: ExitStatus): void {

@@ -18,6 +18,8 @@ const HOSTS = `${CLUSTER}hosts:
   ssh: { type: plain, ssh: testhost, cluster: one }
   slurm: { type: slurm, cluster: one, poll_seconds: 1 }
   slurm-ssh: { type: slurm, ssh: testhost, cluster: one, poll_seconds: 1 }
+  here-hang: { type: local, cluster: one, hang_after: 12 seconds }
+  slurm-hang: { type: slurm, cluster: one, poll_seconds: 1, hang_after: 12 seconds }
 `;
 
 const SLURM = ["slurm", "slurm-ssh"];
@@ -57,6 +59,9 @@ async function expectSame(name: string): Promise<void> {
 
 const attempts = (name: string): number =>
   client.events(name).filter(({ event }) => event === "start").length;
+
+const job = (name: string): string =>
+  readFileSync(join(client.directory(name), "submit/job.id"), "utf8").trim();
 
 const trainerOf = (name: string): number =>
   JSON.parse(readFileSync(join(client.directory(name), "heartbeat.json"), "utf8")).pid;
@@ -127,6 +132,73 @@ real("the whole way", () => {
   );
 });
 
+real("workers that hang or crash", () => {
+  const send = async (name: string, host: string, signal: "STOP" | "KILL"): Promise<void> => {
+    if (host.startsWith("slurm"))
+      await cluster.command(["scancel", `--signal=${signal}`, `${job(name)}.0`]);
+    else process.kill(trainerOf(name), `SIG${signal}`);
+  };
+
+  test.concurrent.each(["here-hang", "slurm-hang"])(
+    "%s: one that hangs is seen, killed, and begins again",
+    async (host) => {
+      const name = `stop-${host}`;
+      client.hold(name, 8);
+      await client.submit(name, host, slow(20));
+      await client.reached(name, 8);
+      await send(name, host, "STOP");
+      client.release(name);
+      let status = await client.status(name);
+      while (!status.reason.startsWith("no progress")) status = await client.status(name);
+      expect(status).toMatchObject({
+        state: "running",
+        reason: expect.stringMatching(/^no progress for \d+ s, at step 8; killed after 12 s$/),
+      });
+      const first = host === "here-hang" ? trainerOf(name) : 0;
+      await expectSame(name);
+      expect(client.events(name).map(({ event, next }) => `${event} ${next}`.trim())).toEqual([
+        ...["submitted undefined", "start", "hung", "end requeue", "start", "end finished"],
+      ]);
+      expect(client.log(name)).toMatch(/== hangs: no progress for \d+ s, killed/);
+      if (first !== 0) expect(existsSync(`/proc/${first}`)).toBe(false);
+    },
+  );
+
+  test.concurrent.each(["here", "slurm"])(
+    "%s: one that crashes ends its job; submit goes on",
+    async (host) => {
+      const name = `crash-${host}`;
+      client.hold(name, 8);
+      await client.submit(name, host, slow(20));
+      await client.reached(name, 8);
+      await send(name, host, "KILL");
+      await client.until(name, "the end", () => client.events(name).at(-1)?.event === "end");
+      const status = await client.status(name);
+      expect(status).toMatchObject({
+        state: "failed",
+        reason: "exit code 137: killed, perhaps for memory",
+      });
+      expect(status.log_tail.join("\n")).toContain("attempt 1 of job");
+      client.release(name);
+      await client.submit(name, host, slow(20));
+      await expectSame(name);
+    },
+  );
+
+  test.concurrent("its script alone is killed: the training saves and ends, nothing is orphaned", async () => {
+    const name = "orphan";
+    await client.submit(name, "here", slow(250));
+    await client.reached(name, 6);
+    const trainer = trainerOf(name);
+    process.kill(Number(job(name).split(".")[0]), "SIGKILL");
+    await client.until(name, "the end", () => !existsSync(`/proc/${trainer}`), 30_000);
+    expect(client.log(name)).toContain("the job's script is gone");
+    expect(await client.status(name)).toMatchObject({ state: "failed" });
+    await client.submit(name, "here", slow(20));
+    await expectSame(name);
+  });
+});
+
 real("interruptions without a scheduler", () => {
   test.concurrent.each(PLAIN)(
     "%s: a signal from outside makes the next attempt, at once",
@@ -162,8 +234,6 @@ real("interruptions without a scheduler", () => {
 });
 
 real("interruptions by SLURM", () => {
-  const job = (name: string): string =>
-    readFileSync(join(client.directory(name), "submit/job.id"), "utf8").trim();
   const shown = async (name: string): Promise<string> =>
     cluster.command(["scontrol", "show", "job", job(name)]);
 
@@ -171,7 +241,8 @@ real("interruptions by SLURM", () => {
     const names = SLURM.map((host) => `requeue-${host}`);
     for (const [i, name] of names.entries()) {
       client.hold(name, 8);
-      await client.submit(name, SLURM[i] ?? "", slow(250));
+      // On the node where no other test preempts it.
+      await client.submit(name, SLURM[i] ?? "", [...slow(250), "--sbatch", "nodelist=n1"]);
       await client.reached(name, 8);
       await cluster.command(["scontrol", "requeue", job(name)]);
       await told(name);
@@ -179,8 +250,13 @@ real("interruptions by SLURM", () => {
     }
     for (const name of names) {
       await expectSame(name);
-      // Where SLURM still calls RUNNING what it is ending, the script asks for a restart of its own.
-      expect(await shown(name)).toMatch(/Restarts=[12] /);
+      expect(
+        client
+          .events(name)
+          .map(({ next }) => next)
+          .filter(Boolean),
+      ).toEqual(["stopped", "finished"]);
+      expect(await shown(name)).toContain("Restarts=1 ");
     }
   });
 
@@ -234,6 +310,7 @@ real("interruptions by SLURM", () => {
           .filter(({ event }) => event === "start")
           .map(({ host }) => host);
         expect(hosts).toEqual(["n3", "n1"]);
+        expect(await shown(name)).toContain("Restarts=1 ");
       }
     } finally {
       cluster.startNode("n3");

@@ -9,7 +9,7 @@ const event = (name: AttemptEvent["event"], next = "", code = 0): AttemptEvent =
 const state = (more: Partial<Evidence>): string => {
   const { state, reason } = standing({
     ...{ job: "7", events: [], exit: null, heartbeatAge: null, cancelled: false },
-    ...{ scheduler: null, silence: "" },
+    ...{ scheduler: null, silence: "", step: 12, hangSeconds: 1800 },
     ...more,
   });
   return reason === "" ? state : `${state}: ${reason}`;
@@ -70,6 +70,26 @@ describe("then the scheduler", () => {
 
   test("one that was cancelled while it waited", () => {
     expect(state({ ...says("gone", "KILLED"), cancelled: true })).toBe("cancelled");
+  });
+});
+
+describe("a standstill", () => {
+  const events = [event("start")];
+  test.each([
+    [{ heartbeatAge: 30 }, "running"],
+    [{ heartbeatAge: 150 }, "running: no progress for 3 min, at step 12; killed after 30 min"],
+    [{ heartbeatAge: 150, hangSeconds: 0, step: null }, "running: no progress for 3 min"],
+    [
+      { heartbeatAge: 9, hangSeconds: 12 },
+      "running: no progress for 9 s, at step 12; killed after 12 s",
+    ],
+    [
+      { events: [event("start"), event("hung", "", 1805)] },
+      "running: hangs: no progress for 30 min, at step 12; killed",
+    ],
+    [{ events: [event("hung"), event("end", "requeue", 75)] }, "running: attempt 2 starting"],
+  ])("%j", (more, expected) => {
+    expect(state({ ...says("running", "RUNNING"), events, ...more })).toBe(expected);
   });
 });
 

@@ -84,6 +84,9 @@ place() {
   for file in "$@"; do mv -f "$folder/$file.new" "$folder/$file" || fail 20 "cannot write $folder/$file"; done
 }
 
+# `begin_submission SUBMIT SUBMISSION`: events of jobs that were started by hand since come after this line, whatever clocks say.
+begin_submission() { printf '{"event":"submitted","submission":"%s","time":%d}\n' "$2" "$now" >>"$1/attempts.jsonl"; }
+
 # `record SUBMIT JOB`
 record() {
   echo "$2" >"$1/job.id.new" && mv -f "$1/job.id.new" "$1/job.id"
@@ -92,9 +95,10 @@ record() {
   echo "job $2 $now"
 }
 
-# `start_plain SUBMIT LOG`: a process group of its own, with none of the variables that are set here.
+# `start_plain SUBMIT LOG SUBMISSION`: a process group of its own, with none of the variables that are set here.
 start_plain() {
   rm -f "$1/progress"
+  begin_submission "$1" "$3"
   (
     trap - HUP PIPE
     exec env -i HOME="$HOME" PATH="$PATH" USER="$(id -un)" LOGNAME="$(id -un)" SHELL="${SHELL:-/bin/sh}" \
@@ -113,6 +117,7 @@ hand_over() {
   submits=
   while [ "$1" != -- ]; do
     submits="$submits $1"
+    begin_submission "$1" "$submission"
     echo "$submission" >"$1/intent"
     shift
   done

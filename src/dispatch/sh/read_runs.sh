@@ -1,12 +1,34 @@
+# What a file's time is compared with must come from the same clock: that of the file system, not of this machine.
+file_clock() {
+  { trial=$(mktemp "$root/.now-XXXXXX" 2>/dev/null) && stat -c %Y "$trial"; } || date +%s
+  [ -n "$trial" ] && rm -f "$trial"
+}
+# The heartbeat that came last: the run's own, or that of a further stage.
+heartbeat_of() {
+  {
+    echo "$1/heartbeat.json"
+    for config in "$1"/submit/config-stage-*.yaml; do
+      stage=$1-${config##*/config-}
+      echo "${stage%.yaml}/heartbeat.json"
+    done
+  } | while read -r beat; do [ -e "$beat" ] && echo "$(stat -c %Y "$beat") $beat"; done | sort -n | tail -n 1
+}
+section file_clock
+file_clock
 i=0
 list_runs | {
   while read -r d; do
     [ -e "$d/submit/job.json" ] || continue
     section "run$i"
     echo "$d"
-    for file in submit/job.json submit/cancel exit.json heartbeat.json; do
+    for file in submit/job.json submit/cancel exit.json; do
       section "run$i.${file##*/}"
       cat "$d/$file" 2>/dev/null
+    done
+    section "run$i.beat"
+    heartbeat_of "$d" | while read -r beaten beat; do
+      echo "$beaten"
+      cat "$beat"
     done
     section "run$i.events"
     tail -n 40 "$d/submit/attempts.jsonl" 2>/dev/null

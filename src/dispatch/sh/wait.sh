@@ -1,14 +1,22 @@
-# `later SECONDS SIGNAL PROCESS`, given up when the training ends first.
+# What runs beside the training is ended when the training ends first.
 timers=()
+aside() {
+  trap - USR1
+  sleeper=
+  trap '[ -n "$sleeper" ] && kill "$sleeper" 2>/dev/null; exit' TERM
+}
+nap() {
+  sleep "$1" &
+  sleeper=$!
+  wait "$sleeper"
+}
+# `later SECONDS SIGNAL PROCESS`
 later() {
   (
-    trap - USR1
-    sleep "$1" &
-    nap=$!
-    trap 'kill "$nap" 2>/dev/null; exit' TERM
-    wait "$nap"
-    kill -s "$2" "$3"
-  ) >/dev/null 2>&1 &
+    aside
+    nap "$1"
+    kill -s "$2" "$3" 2>/dev/null
+  ) >/dev/null &
   timers+=("$!")
 }
 
@@ -33,6 +41,13 @@ if [ "$time_limit" -gt 0 ]; then
   [ "$needed" -gt "$lead" ] && [ "$needed" -lt "$time_limit" ] && lead=$needed
   later $((time_limit - lead)) USR1 $$
 fi
+if [ "$hang_after" -gt 0 ]; then
+  (
+    aside
+    watch_progress
+  ) >/dev/null &
+  timers+=("$!")
+fi
 
 while :; do
   interrupted=
@@ -47,6 +62,9 @@ trap : USR1
 if [ -n "$asked" ] && [ "$code" -gt 128 ]; then
   case "$(kill -l $((code - 128)))" in "$stop_signal" | TERM) code=75 ;; esac
 fi
+
+# Killed because it hung: as if it had been interrupted.
+case "$code:$(last_event)" in 137:*'"event":"hung"'*) code=75 ;; esac
 
 if [ "$code" = 0 ]; then
   note end 0 finished
