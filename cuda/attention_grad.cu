@@ -64,7 +64,7 @@ KERNEL(attention_grad_queries) {
         }
         u64 to = head_offset(*g.dq, batch, step, head);
         for (u32 part = 0; part < HEAD_PARTS && lane() + part * 32 < a.size; part++)
-            pointer<float>(*g.dq)[to + lane() + part * 32] = sums[part] * a.scale;
+            store_float(*g.dq, to + lane() + part * 32, sums[part] * a.scale);
     }
 }
 
@@ -108,8 +108,8 @@ KERNEL(attention_grad_keys) {
         for (u32 part = 0; part < HEAD_PARTS; part++) {
             u64 d = lane() + part * 32;
             if (d >= a.size) break;
-            pointer<float>(*dk)[head_offset(*dk, batch, key, group) + d] = dk_sums[part] * a.scale;
-            pointer<float>(*dv)[head_offset(*dv, batch, key, group) + d] = dv_sums[part];
+            store_float(*dk, head_offset(*dk, batch, key, group) + d, dk_sums[part] * a.scale);
+            store_float(*dv, head_offset(*dv, batch, key, group) + d, dv_sums[part]);
         }
     }
 }

@@ -7,21 +7,20 @@
 DEV void chunk_loss(const Task& task, Fault* fault, bool grad) {
     const Operand &logits = task.operands[0], &targets = task.operands[1];
     u64 v = last_dim(logits), m = row_count(logits);
-    float* x = pointer<float>(logits);
     for (u64 row = warp_index(); row < m; row += warp_count()) {
         RowSum r = row_sum(logits, row * v, v);
         i64 target = load_target(task, fault, targets, row, task.words[0] + row, v);
         if (lane() == 0) {
             pointer<float>(task.operands[3])[row] = r.top + logf(r.sum);
             pointer<float>(task.operands[2])[row] =
-                target < 0 ? 0.0f : r.top - x[row * v + target] + logf(r.sum);
+                target < 0 ? 0.0f : r.top - load_float(logits, row * v + target) + logf(r.sum);
         }
         if (!grad) continue;
         __syncwarp();
         float dloss = pointer<float>(task.operands[4])[row];
         for (u64 i = lane(); i < v; i += 32) {
-            float p = expf(x[row * v + i] - r.top) / r.sum - (i == (u64)target ? 1.0f : 0.0f);
-            x[row * v + i] = target < 0 ? 0.0f : dloss * p;
+            float p = expf(load_float(logits, row * v + i) - r.top) / r.sum - (i == (u64)target ? 1.0f : 0.0f);
+            store_float(logits, row * v + i, target < 0 ? 0.0f : dloss * p);
         }
     }
 }

@@ -58,10 +58,10 @@ DEV void load_tile(const Product& p, const Operand& o, u64 base, u64 first, u64 
 DEV void finish(const Product& p, u64 batch, u64 row, u64 column, float sum) {
     u64 flat = (batch * p.m + row) * p.n + column;
     float x = sum * p.alpha;
-    if (p.bias) x += pointer<float>(*p.bias)[column];
-    if (p.aux_out) pointer<float>(*p.aux_out)[flat] = x;
+    if (p.bias) x += load_float(*p.bias, column);
+    if (p.aux_out) store_float(*p.aux_out, flat, x);
     if (p.flags & ACTIVATION) x = activate(p.activation, x);
-    if (p.aux_in) x *= activation_slope(p.activation, pointer<float>(*p.aux_in)[flat]);
+    if (p.aux_in) x *= activation_slope(p.activation, load_float(*p.aux_in, flat));
     if (p.residual) x += load_float(*p.residual, flat);
     const u64* strides = p.out->strides;
     store_float(*p.out, batch * strides[0] + row * strides[1] + column * strides[2], x);

@@ -96,7 +96,8 @@ pub const Instruction = extern struct {
 };
 
 /// Every opcode with its operands (inputs -> results) and words. [..] are shapes, C = contiguous is required,
-/// S = any strides. "f" is f32 or bf16. Shapes are checked by the kernel's `check` at load.
+/// S = any strides. "f" is f32 or bf16; a GPU takes some more operands as bf16, see zig/cuda/widened.zig. Shapes are checked by the
+/// kernel's `check` at load.
 pub const Opcode = enum(u16) {
     /// `map`: S inputs (<= 8, all with the results' dims; stride 0 broadcasts) -> C results (<= 4). Any dtypes.
     /// words: input count, result count, constant count, instruction count, constants (bits), instructions, result registers.

@@ -6,6 +6,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const wire = @import("wire.zig");
 const failure = @import("failure.zig");
+const widened_file = @import("cuda/widened.zig");
 const kernel = @import("cpu/kernel.zig");
 const Executable = @import("cuda/executable.zig").Executable;
 const Lookup = @import("cpu/table.zig").Lookup;
@@ -228,16 +229,18 @@ pub const Program = struct {
         }
         if (program.unsound(entry, ins)) |reason|
             return bad("instruction {d} ({s}): {s}", .{ index, name, reason });
+        if (!program.uses_scratch) return;
         const scratch = if (entry.scratch) |needed| needed(ins) else 0;
-        if (program.uses_scratch and scratch > program.scratch_bytes)
+        if (scratch > program.scratch_bytes)
             return bad(
                 "instruction {d} ({s}) needs {d} bytes of scratch, the program declares {d}",
                 .{ index, name, scratch, program.scratch_bytes },
             );
     }
 
-    /// What the kernel has against an instruction. A GPU's kernels may have a workspace where the CPU's, whose check
-    /// this is, have none; zig/cuda/launches.zig sees to its size. Others go without the CPU's.
+    /// What the kernel has against an instruction. A GPU's kernels take more than the CPU's, whose check this is (see
+    /// zig/cuda/widened.zig), and may have a workspace where those have none; zig/cuda/launches.zig sees to its size.
+    /// Others go without the CPU's.
     fn unsound(
         program: *const Program,
         entry: *const kernel.Kernel,
@@ -245,12 +248,14 @@ pub const Program = struct {
     ) ?[*:0]const u8 {
         const reason = entry.check(ins) orelse return null;
         if (program.uses_scratch) return reason;
-        var plain = ins.*;
+        var operands: [widened_file.operands_max]abi.Operand = undefined;
+        var plain = widened_file.widened(ins, &operands) orelse ins.*;
+        if (entry.check(&plain) == null) return null;
         if (ins.has_workspace == 0) {
             if (!only_cpu_needs_workspace(ins.opcode)) return reason;
-            var operands: [64]abi.Operand = undefined;
             if (ins.operand_count >= operands.len) return reason;
-            @memcpy(operands[0..ins.operand_count], ins.operands[0..ins.operand_count]);
+            const given = plain.operands[0..ins.operand_count];
+            if (given.ptr != &operands) @memcpy(operands[0..ins.operand_count], given);
             operands[ins.operand_count] = large_workspace;
             plain.operands = &operands;
             plain.operand_count += 1;

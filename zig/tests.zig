@@ -13,6 +13,7 @@ test {
     _ = @import("runtime.zig");
     _ = @import("wire.zig");
     _ = @import("cuda/task.zig");
+    _ = @import("cuda/widened.zig");
     _ = @import("cpu/cpuid.zig");
     _ = @import("cpu/pool.zig");
     _ = @import("cpu/table.zig");

@@ -12,6 +12,7 @@ import {
   canRead,
   canWrite,
   isGradientSum,
+  isSavedAux,
   MODEL_OPS,
   residualOf,
   rounds,
@@ -110,7 +111,8 @@ class Narrow {
 
   private takes(reader: Reader): boolean {
     if (rounds(this.graph, reader)) return true;
-    if (this.which === "operands") return isGradientSum(this.graph, reader);
+    if (this.which === "operands")
+      return isGradientSum(this.graph, reader) || isSavedAux(this.graph, reader);
     const isUpdate = this.updates.has(reader.id) && nodeOf(this.graph, reader.id).op === "map";
     return !isUpdate && canRead(this.graph, reader);
   }

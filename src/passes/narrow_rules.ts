@@ -15,12 +15,16 @@ export const MODEL_OPS = new Set([
 
 /** Attribute that holds the dtype of a result; `map` has one list for all of its results. */
 const RESULT_ATTRS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  matmul: { 0: "out" },
+  matmul: { 0: "out", 1: "aux" },
   layer_norm: { 0: "out" },
   rms_norm: { 0: "out" },
   rope: { 0: "out" },
   embedding: { 0: "out" },
   attention: { 0: "out" },
+  attention_grad: { 0: "dq", 1: "dk", 2: "dv" },
+  layer_norm_grad: { 0: "out" },
+  rms_norm_grad: { 0: "out" },
+  linear_cross_entropy_grad: { 2: "out" },
 };
 
 /** Ops whose result follows the dtype of an operand where no attribute says otherwise. */
@@ -30,22 +34,25 @@ const FOLLOWS = new Set(["layer_norm", "rms_norm", "rope", "attention"]);
 const ROUNDED: Readonly<Record<string, readonly number[]>> = {
   matmul: [0, 1],
   attention: [0, 1, 2],
-  attention_grad: [0, 1, 2],
+  attention_grad: [0, 1, 2, 3, 5],
+  linear_cross_entropy: [0, 1],
+  linear_cross_entropy_grad: [0, 1],
 };
 
 /** Operands in which bf16 is a matter of precision alone. */
 const READABLE: Readonly<Record<string, readonly number[]>> = {
   layer_norm: [0],
   rms_norm: [0],
-  layer_norm_grad: [0],
-  rms_norm_grad: [0],
+  layer_norm_grad: [0, 4, 5],
+  rms_norm_grad: [0, 3, 4],
   rope: [0],
   attention: [0, 1, 2],
-  attention_grad: [0, 1, 2, 3],
+  attention_grad: [0, 1, 2, 3, 5],
+  embedding_grad: [1],
   attention_cached: [0],
   cache_write: [1],
-  linear_cross_entropy: [0],
-  linear_cross_entropy_grad: [0],
+  linear_cross_entropy: [0, 1],
+  linear_cross_entropy_grad: [0, 1],
 };
 
 export const resultAttr = (node: Node, result: number): string | undefined =>
@@ -94,10 +101,23 @@ export function isGradientSum(graph: Graph, { id }: Reader): boolean {
 export function canRead(graph: Graph, { id, operand }: Reader): boolean {
   const node = nodeOf(graph, id);
   if (node.op === "map" || node.op === "map_reduce") return true;
-  if (node.op === "matmul") return operand < 2 || operand === residualOf(node);
+  if (node.op === "matmul") return operand < 2 || operand >= biasEnd(node);
   return READABLE[node.op]?.includes(operand) ?? false;
 }
 
+/** Operands behind a product's bias: residual, and the value before an activation. */
+const biasEnd = (node: Node): number => 2 + Number(node.attrs.bias);
+
+/** Whether a product reads the value as the one before an activation. */
+export function isSavedAux(graph: Graph, { id, operand }: Reader): boolean {
+  const { op, attrs, inputs } = nodeOf(graph, id);
+  const isAux = op === "matmul" && attrs.activationGrad === true && operand === inputs.length - 1;
+  return isAux && attrs.compute === "bf16";
+}
+
+/** Bases that a gradient is added to, as operands. */
+const BASES: Readonly<Record<string, number>> = { layer_norm_grad: 5, rms_norm_grad: 4 };
+
 /** The operand that a node adds its result to, which is to be as precise as that result; or -1. */
 export const residualOf = (node: Node): number =>
-  node.op === "matmul" ? residualIndex(node.attrs as MatmulAttrs) : -1;
+  node.op === "matmul" ? residualIndex(node.attrs as MatmulAttrs) : (BASES[node.op] ?? -1);

@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
+const launch_loss = @import("launch_loss.zig");
 const norms = @import("launch_norm.zig");
 
 const Error = failure.Error;
@@ -143,8 +144,8 @@ pub const Plan = struct {
             .softmax_grad => try p.whole(.softmax_grad, ins, warps(row_count(first))),
             .cross_entropy => try p.whole(.cross_entropy, ins, warps(row_count(first))),
             .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, warps(row_count(first))),
-            .linear_cross_entropy => try p.linear_loss(ins, false),
-            .linear_cross_entropy_grad => try p.linear_loss(ins, true),
+            .linear_cross_entropy => try launch_loss.add(p, ins, false),
+            .linear_cross_entropy_grad => try launch_loss.add(p, ins, true),
             .attention => try p.whole(.attention, ins, warps(first.count() / first.dims[3])),
             .attention_grad => {
                 const keys = ins.operand(1);
@@ -230,81 +231,10 @@ pub const Plan = struct {
             try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
         try p.launch(.grad_norm, .{ 1, 1, 1 }, first, &.{chunks});
     }
-
-    /// linear_cross_entropy and its gradient: see cuda/linear_cross_entropy.cu.
-    fn linear_loss(p: *Plan, ins: *const Instruction, grad: bool) !void {
-        const x = ins.operand(0);
-        const has_base = grad and ins.word(2) == 1;
-        const results: u32 = if (grad) @as(u32, 4) + @intFromBool(has_base) else 3;
-        const logits: u32 = ins.operand_count - 1;
-        const m = row_count(x);
-        const c = last(x);
-        const v: u64 = ins.operand(1).dims[0];
-        const chunk = @min(ins.word(1), m);
-        const words = [4]u32{ 0, ins.word(0), 0, @bitCast(@as(f32, 1)) };
-        var start: u64 = 0;
-        while (start < m) : (start += chunk) {
-            const n = @min(chunk, m - start);
-            const rows_of_x = matrix(ins, 0, start * c * abi.dtype_bytes(x.dtype), n, c);
-            const logits_of = matrix(ins, logits, 0, n, v);
-            const weights = matrix(ins, 1, 0, v, c);
-            const grid = try product_grid(1, n, v);
-            try p.some(.matmul, grid, &.{ rows_of_x, transposed(weights), logits_of }, &words);
-            const targets = vector(ins, 2, start, n);
-            const loss = vector(ins, results, start, n);
-            const lse = vector(ins, results + 1, start, n);
-            var flat = logits_of;
-            flat.view.rank = 2;
-            flat.view.dims[0..2].* = .{ @intCast(n), @intCast(v) };
-            const kernel: Kernel = if (grad) .linear_cross_entropy_grad else .linear_cross_entropy;
-            const dloss = vector(ins, 3, start, n);
-            const parts = [_]Part{ flat, targets, loss, lse, dloss };
-            const row_words = [_]u32{@intCast(start)};
-            try p.some(kernel, warps(n), parts[0..if (grad) 5 else 4], &row_words);
-            if (!grad) continue;
-            const dx = matrix(ins, results + 2, start * c * 4, n, c);
-            const dw = matrix(ins, results + 3, 0, v, c);
-            try p.some(.matmul, try product_grid(1, n, c), &.{ logits_of, weights, dx }, &words);
-            const before = if (start > 0) dw else matrix(ins, 4, 0, v, c);
-            const adds = start > 0 or has_base;
-            const sum = [_]Part{ transposed(logits_of), rows_of_x, before, dw };
-            const plain = [_]Part{ transposed(logits_of), rows_of_x, dw };
-            var dw_words = words;
-            if (adds) dw_words[0] = abi.MatmulFlag.residual;
-            const dw_grid = try product_grid(1, v, c);
-            try p.some(.matmul, dw_grid, if (adds) &sum else &plain, &dw_words);
-        }
-    }
 };
 
 pub fn part(ins: *const Instruction, index: u32) Part {
     return .{ .index = index, .view = ins.operand(index).* };
-}
-
-/// Operand `index` from `offset` bytes on as [1, rows, columns], row-major; the workspace is u32 and holds f32.
-fn matrix(ins: *const Instruction, index: u32, offset: u64, m: u64, n: u64) Part {
-    var view = ins.operand(index).*;
-    view.rank = 3;
-    view.dims[0..3].* = .{ 1, @intCast(m), @intCast(n) };
-    view.strides[0..3].* = .{ m * n, n, 1 };
-    if (view.dtype == .u32) view.dtype = .f32;
-    return .{ .index = index, .offset = offset, .view = view };
-}
-
-fn transposed(of: Part) Part {
-    var moved = of;
-    std.mem.swap(u32, &moved.view.dims[1], &moved.view.dims[2]);
-    std.mem.swap(u64, &moved.view.strides[1], &moved.view.strides[2]);
-    return moved;
-}
-
-/// Elements [start, start + n) of a contiguous operand of 4-byte elements.
-fn vector(ins: *const Instruction, index: u32, start: u64, n: u64) Part {
-    var view = ins.operand(index).*;
-    view.rank = 1;
-    view.dims[0] = @intCast(n);
-    view.strides[0] = 1;
-    return .{ .index = index, .offset = start * 4, .view = view };
 }
 
 fn elements(o: *const Operand) [3]u32 {
@@ -328,7 +258,7 @@ pub fn rows(count: u64) [3]u32 {
     return .{ @intCast(@max(1, @min(rows_max, count))), 1, 1 };
 }
 
-fn product_grid(batch: u64, m: u64, n: u64) Error![3]u32 {
+pub fn product_grid(batch: u64, m: u64, n: u64) Error![3]u32 {
     const down = ceil(m, matmul_tile);
     if (down > 65535) return failure.raise(
         error.Unsupported,

@@ -1,5 +1,6 @@
 /** @file Gradient of `attention`: recomputes the probabilities from q, k and lse instead of keeping them. */
 import type { Id, TensorType } from "../../ir/graph.ts";
+import type { Shape } from "../../util/shapes.ts";
 import type { Builder } from "../builder.ts";
 import { expectShape } from "../check.ts";
 import { defineOp } from "../define.ts";
@@ -24,14 +25,23 @@ import {
 import { attentionGradSamples } from "./attention_samples.ts";
 import { attentionGradScratchBytes, HEAD_DIM_MAX } from "./attention_scratch.ts";
 import { alongRows, f32, rowSum, shapeOf, times } from "./compose.ts";
-import { expectF32, expectInputs, expectRows } from "./expect.ts";
+import { expectF32, expectFloat, expectInputs, expectRows } from "./expect.ts";
 import { firsts } from "./operands.ts";
+import { expectStorage, type Storage, wideOnCpu } from "./precision.ts";
 import { hasDenseRows, isWritable } from "./views.ts";
 
 const LSE = 4;
+const DOUT = 5;
 const DOCUMENTS = 6;
 
-export const attentionGradOp = defineOp<AttentionAttrs>({
+/** Dtypes of the results; absent: f32. */
+type Attrs = AttentionAttrs & {
+  readonly dq?: Storage;
+  readonly dk?: Storage;
+  readonly dv?: Storage;
+};
+
+export const attentionGradOp = defineOp<Attrs>({
   name: "attention_grad",
   tier: "fused",
   doc: "dq, dk and dv of attention from q, k, v, out, lse and dout",
@@ -43,9 +53,12 @@ export const attentionGradOp = defineOp<AttentionAttrs>({
     expectRows("attention_grad", "out", out);
     expectShape("attention_grad", "out", out, q.shape);
     expectF32("attention_grad", "lse", lse, [batch, heads, length]);
-    expectF32("attention_grad", "dout", dout, q.shape);
-    const key: TensorType = { shape: k.shape, dtype: "f32" };
-    return [{ shape: q.shape, dtype: "f32" }, key, key];
+    expectFloat("attention_grad", "dout", dout, q.shape);
+    const stored = (shape: Shape, dtype: Storage | undefined): TensorType => {
+      expectStorage("attention_grad", dtype);
+      return { shape, dtype: dtype ?? "f32" };
+    };
+    return [stored(q.shape, attrs.dq), stored(k.shape, attrs.dk), stored(k.shape, attrs.dv)];
   },
   decompose(b, inputs, attrs) {
     const [q, k, v, out, lse, dout] = firsts(inputs, 6);
@@ -57,7 +70,7 @@ export const attentionGradOp = defineOp<AttentionAttrs>({
     const lse4 = transpose(b, reshape(b, lse, [batch, groups, repeats, length]), [0, 1, 3, 2]);
     const p = exp(b, sub(b, scores, alongRows(b, lse4, shape)));
     // Sum of dout * out per row, moved from [B, T, G, R] to the order of the scores.
-    const inner = rowSum(b, grouped(b, mul(b, dout, f32(b, out)), groups));
+    const inner = rowSum(b, grouped(b, mul(b, f32(b, dout), f32(b, out)), groups));
     const delta = alongRows(b, transpose(b, inner, [0, 2, 1, 3]), shape);
     const dout5 = cast(b, grouped(b, dout, groups), compute);
     const heads4 = [[0, 0] as const, [2, 2] as const];
@@ -74,7 +87,11 @@ export const attentionGradOp = defineOp<AttentionAttrs>({
     };
     const dk = dot(b, ds, q5, byQuery);
     const dv = dot(b, cast(b, p, compute), dout5, byQuery);
-    return [dq, transpose(b, dk, [0, 2, 1, 3]), transpose(b, dv, [0, 2, 1, 3])];
+    return [
+      cast(b, dq, attrs.dq ?? "f32"),
+      cast(b, transpose(b, dk, [0, 2, 1, 3]), attrs.dk ?? "f32"),
+      cast(b, transpose(b, dv, [0, 2, 1, 3]), attrs.dv ?? "f32"),
+    ];
   },
   vjp: null,
   dims(inputs) {
@@ -90,7 +107,9 @@ export const attentionGradOp = defineOp<AttentionAttrs>({
   },
   kernels: {
     cpu: {
-      supports: (_node, [q]) => (q?.shape[3] ?? 0) <= HEAD_DIM_MAX,
+      supports: (node, types, target) =>
+        (types[0]?.shape[3] ?? 0) <= HEAD_DIM_MAX &&
+        wideOnCpu([DOUT], [0, 1, 2])(node, types, target),
       acceptsInput: (_node, index, view) =>
         index === LSE ? isContiguous(view) : index === DOCUMENTS || hasDenseRows(view),
       acceptsOutput: (_node, _index, view) => hasDenseRows(view) && isWritable(view),

@@ -87,13 +87,22 @@ export function attentionSamples(): readonly Sample<AttentionAttrs>[] {
 
 /** lse is drawn, not computed: any value gives finite probabilities, and the formula holds for all of them. */
 export function attentionGradSamples(): readonly Sample<AttentionAttrs>[] {
-  return CASES.map((one) => {
-    const { batch, length, heads, dim } = one;
-    const attrs = attrsOf(one);
-    const query = { shape: [batch, length, heads, dim], dtype: "f32" } as const;
-    const out = { ...query, dtype: one.dtype ?? "f32" };
-    const lse = { shape: [batch, heads, length], dtype: "f32", fill: "positive" } as const;
-    const inputs = [...valuesOf(one), out, lse, query, ...documentsOf(one)];
-    return { name: one.name, inputs, attrs, ...toleranceOf(attrs) };
+  const plain = CASES.map((one) => gradSample(one, "f32"));
+  const halves = CASES.filter(({ dtype }) => dtype === "bf16");
+  const results = { dq: "bf16", dk: "bf16", dv: "bf16" };
+  const all = halves.map((one) => {
+    const sample = gradSample(one, "bf16");
+    return { ...sample, name: `all_${one.name}`, attrs: { ...sample.attrs, ...results } };
   });
+  return [...plain, ...all];
+}
+
+function gradSample(one: Case, flow: "f32" | "bf16"): Sample<AttentionAttrs> {
+  const { batch, length, heads, dim } = one;
+  const attrs = attrsOf(one);
+  const query = { shape: [batch, length, heads, dim], dtype: flow };
+  const out = { ...query, dtype: one.dtype ?? "f32" };
+  const lse = { shape: [batch, heads, length], dtype: "f32", fill: "positive" } as const;
+  const inputs = [...valuesOf(one), out, lse, query, ...documentsOf(one)];
+  return { name: one.name, inputs, attrs, ...toleranceOf(attrs) };
 }

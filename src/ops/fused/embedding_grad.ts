@@ -5,9 +5,10 @@ import { labelsOf } from "../check.ts";
 import { defineOp, type Sample, type SampleInput } from "../define.ts";
 import { constant } from "../prim/const.ts";
 import { scatterAdd } from "../prim/scatter_add.ts";
-import { shapeOf } from "./compose.ts";
-import { expect, expectF32, expectIds, expectInputs, lastSize } from "./expect.ts";
+import { f32, shapeOf } from "./compose.ts";
+import { expect, expectF32, expectFloat, expectIds, expectInputs, lastSize } from "./expect.ts";
 import { firsts } from "./operands.ts";
+import { type Storage, wideOnCpu } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
 
 type EmbeddingGradAttrs = {
@@ -25,7 +26,7 @@ export const embeddingGradOp = defineOp<EmbeddingGradAttrs>({
     const base = inputs[2];
     expectIds("embedding_grad", "ids", ids);
     const columns = lastSize(dy.shape);
-    expectF32("embedding_grad", "dy", dy, [...ids.shape, columns]);
+    expectFloat("embedding_grad", "dy", dy, [...ids.shape, columns]);
     expect("embedding_grad", Number.isInteger(rows) && rows >= 1, "rows >= 1", `${rows}`);
     const table = [rows, columns];
     if (base !== undefined) expectF32("embedding_grad", "base", base, table);
@@ -34,7 +35,7 @@ export const embeddingGradOp = defineOp<EmbeddingGradAttrs>({
   decompose(b, inputs, { rows }) {
     const [ids, dy] = firsts(inputs, 2);
     const table = [rows, lastSize(shapeOf(b, dy))];
-    return [scatterAdd(b, inputs[2] ?? constant(b, 0, table, "f32"), ids, dy)];
+    return [scatterAdd(b, inputs[2] ?? constant(b, 0, table, "f32"), ids, f32(b, dy))];
   },
   vjp: null,
   dims(inputs) {
@@ -45,6 +46,7 @@ export const embeddingGradOp = defineOp<EmbeddingGradAttrs>({
   },
   kernels: {
     cpu: {
+      supports: wideOnCpu([1], []),
       inPlace: (node) => (node.inputs.length === 3 ? [[0, 2]] : []),
       lower(_node, inputs, outputs) {
         const [ids, dy] = firsts(inputs, 2);
@@ -63,6 +65,7 @@ export const embeddingGradOp = defineOp<EmbeddingGradAttrs>({
     sample("one", [], 3, 4, "u32"),
     sample("base", [3, 5], 9, 16, "u32", true),
     sample("many_repeats", [3, 70], 5, 33, "u32"),
+    sample("bf16", [3, 5], 9, 16, "u32", true, "bf16"),
   ],
 });
 
@@ -73,10 +76,11 @@ function sample(
   columns: number,
   dtype: "i32" | "u32",
   hasBase = false,
+  flow: Storage = "f32",
 ): Sample<EmbeddingGradAttrs> {
   const inputs: readonly SampleInput[] = [
     { shape: ids, dtype, fill: "ids", max: rows },
-    { shape: [...ids, columns], dtype: "f32" },
+    { shape: [...ids, columns], dtype: flow },
     ...(hasBase ? [{ shape: [rows, columns], dtype: "f32" } as const] : []),
   ];
   return { name, inputs, attrs: { rows } };

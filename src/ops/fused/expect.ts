@@ -32,14 +32,20 @@ export function expectRows(op: string, what: string, type: TensorType): void {
 export function expectLinear(op: string, x: TensorType, w: TensorType): void {
   expectRows(op, "x", x);
   const features = lastSize(x.shape);
-  const ok = w.dtype === "f32" && w.shape.length === 2 && w.shape[1] === features;
-  expect(op, ok, `w f32[V,${features}]`, typeText(w));
+  const ok = isFloat(w.dtype) && w.shape.length === 2 && w.shape[1] === features;
+  expect(op, ok, `w f32 or bf16 [V,${features}]`, typeText(w));
 }
 
 /** f32 of exactly this shape. */
 export function expectF32(op: string, what: string, type: TensorType, shape: Shape): void {
   const ok = type.dtype === "f32" && sameShape(type.shape, shape);
   expect(op, ok, `${what} f32[${shape.join(",")}]`, typeText(type));
+}
+
+/** f32 or bf16 of exactly this shape. */
+export function expectFloat(op: string, what: string, type: TensorType, shape: Shape): void {
+  const ok = isFloat(type.dtype) && sameShape(type.shape, shape);
+  expect(op, ok, `${what} f32 or bf16 [${shape.join(",")}]`, typeText(type));
 }
 
 /** i32 or u32 of exactly this shape: ids, targets, positions. */

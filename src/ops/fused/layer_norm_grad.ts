@@ -4,23 +4,35 @@ import type { Builder } from "../builder.ts";
 import { labelsOf } from "../check.ts";
 import { defineOp, type Sample } from "../define.ts";
 import { add } from "../prim/add.ts";
+import { cast } from "../prim/cast.ts";
 import { get } from "../prim/get.ts";
 import { mul } from "../prim/mul.ts";
 import { sub } from "../prim/sub.ts";
 import { acrossRows, alongRows, columnSum, f32, rowCount, rowMean, shapeOf } from "./compose.ts";
-import { expectF32, expectInputs, expectRows, lastSize, leadingShape } from "./expect.ts";
+import {
+  expectF32,
+  expectFloat,
+  expectInputs,
+  expectRows,
+  lastSize,
+  leadingShape,
+} from "./expect.ts";
 import { firsts } from "./operands.ts";
-import type { Storage } from "./precision.ts";
+import { expectStorage, type Storage, wideOnCpu } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
 import { partialSumBytes } from "./workspace.ts";
 
-type LayerNormGradAttrs = { readonly hasBias: boolean };
+type LayerNormGradAttrs = {
+  readonly hasBias: boolean;
+  /** Of dx; absent: f32. */
+  readonly out?: Storage;
+};
 
 export const layerNormGradOp = defineOp<LayerNormGradAttrs>({
   name: "layer_norm_grad",
   tier: "fused",
   doc: "dx (+ residual gradient, input 5), dweight and dbias of layer_norm",
-  infer(inputs, { hasBias }) {
+  infer(inputs, { hasBias, out }) {
     expectInputs("layer_norm_grad", inputs, 5, 6);
     const [x, weight, mean, rstd, dy] = firsts(inputs, 5);
     const residual = inputs[5];
@@ -29,12 +41,14 @@ export const layerNormGradOp = defineOp<LayerNormGradAttrs>({
     expectF32("layer_norm_grad", "weight", weight, vector.shape);
     expectF32("layer_norm_grad", "mean", mean, leadingShape(x.shape));
     expectF32("layer_norm_grad", "rstd", rstd, leadingShape(x.shape));
-    expectF32("layer_norm_grad", "dy", dy, x.shape);
-    if (residual !== undefined) expectF32("layer_norm_grad", "residual", residual, x.shape);
-    return [{ shape: x.shape, dtype: "f32" }, vector, ...(hasBias ? [vector] : [])];
+    expectFloat("layer_norm_grad", "dy", dy, x.shape);
+    if (residual !== undefined) expectFloat("layer_norm_grad", "residual", residual, x.shape);
+    expectStorage("layer_norm_grad", out);
+    return [{ shape: x.shape, dtype: out ?? "f32" }, vector, ...(hasBias ? [vector] : [])];
   },
-  decompose(b, inputs, { hasBias }) {
-    const [x, weight, mean, rstd, dy] = firsts(inputs, 5);
+  decompose(b, inputs, { hasBias, out }) {
+    const [x, weight, mean, rstd, dyStored] = firsts(inputs, 5);
+    const dy = f32(b, dyStored);
     const residual = inputs[5];
     const shape = shapeOf(b, x);
     const spreadRstd = alongRows(b, rstd, shape);
@@ -45,7 +59,8 @@ export const layerNormGradOp = defineOp<LayerNormGradAttrs>({
     const inner = sub(b, sub(b, dnormal, shift), mul(b, normal, slope));
     const dx = mul(b, inner, spreadRstd);
     const dweight = columnSum(b, mul(b, dy, normal));
-    const total = residual === undefined ? dx : add(b, dx, residual);
+    const sum = residual === undefined ? dx : add(b, dx, f32(b, residual));
+    const total = cast(b, sum, out ?? "f32");
     return hasBias ? [total, dweight, columnSum(b, dy)] : [total, dweight];
   },
   vjp: null,
@@ -60,6 +75,7 @@ export const layerNormGradOp = defineOp<LayerNormGradAttrs>({
   },
   kernels: {
     cpu: {
+      supports: wideOnCpu([4, 5], [0]),
       inPlace: (node) =>
         node.inputs.length === 6
           ? [
@@ -101,15 +117,17 @@ export const layerNormGradOp = defineOp<LayerNormGradAttrs>({
     sample("wide", [3, 1025], { bias: true, residual: true }),
     sample("vector", [9], { bias: true }),
     sample("bf16", [6, 40], { bias: true, dtype: "bf16" }),
+    sample("all_bf16", [7, 40], { bias: true, residual: true, dtype: "bf16", flow: "bf16" }),
+    sample("all_bf16_odd", [7, 33], { dtype: "bf16", flow: "bf16" }),
   ],
 });
 
 function sample(
   name: string,
   shape: readonly number[],
-  options: { bias?: boolean; residual?: boolean; dtype?: Storage },
+  options: { bias?: boolean; residual?: boolean; dtype?: Storage; flow?: Storage },
 ): Sample<LayerNormGradAttrs> {
-  const full = { shape, dtype: "f32" } as const;
+  const full = { shape, dtype: options.flow ?? "f32" } as const;
   const row = { shape: leadingShape(shape), dtype: "f32" } as const;
   const inputs = [
     { shape, dtype: options.dtype ?? "f32" },
@@ -119,7 +137,8 @@ function sample(
     full,
     ...(options.residual === true ? [full] : []),
   ];
-  return { name, inputs, attrs: { hasBias: options.bias === true } };
+  const out = options.flow === undefined ? {} : { out: options.flow };
+  return { name, inputs, attrs: { hasBias: options.bias === true, ...out } };
 }
 
 export interface LayerNormGrads {

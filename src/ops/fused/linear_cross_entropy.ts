@@ -6,7 +6,8 @@
 import type { Id, TensorType } from "../../ir/graph.ts";
 import type { Builder } from "../builder.ts";
 import { labelsOf } from "../check.ts";
-import { defineOp, type Sample, type SampleInput } from "../define.ts";
+import { defineOp, type Node, type Sample, type SampleInput } from "../define.ts";
+import type { View } from "../kernel.ts";
 import { add } from "../prim/add.ts";
 import { get } from "../prim/get.ts";
 import { rowCount } from "./compose.ts";
@@ -15,14 +16,17 @@ import { logSumExp, lossOf, partitionGradient } from "./likelihood.ts";
 import { linearCrossEntropyGrad } from "./linear_cross_entropy_grad.ts";
 import { linearLogits, linearLogitsGrad } from "./linear_logits.ts";
 import { firsts } from "./operands.ts";
-import { type Compute, computeWord, expectCompute } from "./precision.ts";
+import { type Compute, computeWord, expectCompute, type Storage, wideOnCpu } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
-import { linearLossScratch, rowsPerChunk } from "./workspace.ts";
+import { type LossSizes, lossChunk, lossScratch, lossSizes } from "./workspace.ts";
 
 type LinearCrossEntropyAttrs = { readonly compute: Compute };
 
 const sumOf = (b: Builder, x: Id | null, y: Id | null): Id | null =>
   x === null || y === null ? (x ?? y) : add(b, x, y);
+
+const sizesOf = (node: Node, inputs: readonly View[]): LossSizes =>
+  lossSizes(firsts(inputs, 2), (node.attrs as LinearCrossEntropyAttrs).compute);
 
 export const linearCrossEntropyOp = defineOp<LinearCrossEntropyAttrs>({
   name: "linear_cross_entropy",
@@ -69,14 +73,12 @@ export const linearCrossEntropyOp = defineOp<LinearCrossEntropyAttrs>({
   },
   kernels: {
     cpu: {
-      scratch(_node, inputs) {
-        const [x, w] = firsts(inputs, 2);
-        return linearLossScratch(rowCount(x.shape), lastSize(x.shape), w.shape[0] ?? 1, false);
-      },
-      lower(node, inputs, outputs) {
+      supports: wideOnCpu([1], []),
+      scratch: (node, inputs, target) => lossScratch(sizesOf(node, inputs), false, target),
+      lower(node, inputs, outputs, target) {
         const [x, w, targets] = firsts(inputs, 3);
         const { compute } = node.attrs as LinearCrossEntropyAttrs;
-        const chunk = rowsPerChunk(rowCount(x.shape), w.shape[0] ?? 1);
+        const chunk = lossChunk(sizesOf(node, inputs), target);
         return {
           opcode: "linear_cross_entropy",
           words: [computeWord(compute), chunk],
@@ -94,6 +96,7 @@ export const linearCrossEntropyOp = defineOp<LinearCrossEntropyAttrs>({
     sample("ignored", [5, 12], 11, { compute: "f32" }, { values: [3, -1, 0, -1, 10] }),
     sample("bf16", [9, 32], 40, { compute: "bf16" }, { x: "bf16" }),
     sample("bf16_compute", [9, 33], 41, { compute: "bf16" }),
+    sample("all_bf16", [9, 32], 40, { compute: "bf16" }, { x: "bf16", w: "bf16" }),
   ],
 });
 
@@ -102,13 +105,13 @@ function sample(
   shape: readonly number[],
   vocab: number,
   attrs: LinearCrossEntropyAttrs,
-  options: { x?: "f32" | "bf16"; values?: readonly number[] } = {},
+  options: { x?: Storage; w?: Storage; values?: readonly number[] } = {},
 ): Sample<LinearCrossEntropyAttrs> {
   const { values } = options;
   const drawn = { shape: leadingShape(shape), dtype: "i32", fill: "ids", max: vocab } as const;
   const inputs: readonly SampleInput[] = [
     { shape, dtype: options.x ?? "f32" },
-    { shape: [vocab, lastSize(shape)], dtype: "f32", fill: "small" },
+    { shape: [vocab, lastSize(shape)], dtype: options.w ?? "f32", fill: "small" },
     values === undefined ? drawn : { ...drawn, values },
   ];
   return { name, inputs, attrs, ...(attrs.compute === "bf16" ? { tolerance: 2e-2 } : {}) };

@@ -5,8 +5,10 @@
 import type { Id, TensorType } from "../../ir/graph.ts";
 import type { Builder } from "../builder.ts";
 import { labelsOf } from "../check.ts";
-import { defineOp, type Sample, type SampleInput } from "../define.ts";
+import { defineOp, type Node, type Sample, type SampleInput } from "../define.ts";
+import type { View } from "../kernel.ts";
 import { add } from "../prim/add.ts";
+import { cast } from "../prim/cast.ts";
 import { get } from "../prim/get.ts";
 import { rowCount } from "./compose.ts";
 import {
@@ -20,17 +22,33 @@ import {
 import { logitGradient, logSumExp, lossOf } from "./likelihood.ts";
 import { linearLogits, linearLogitsGrad } from "./linear_logits.ts";
 import { firsts } from "./operands.ts";
-import { type Compute, computeWord, expectCompute } from "./precision.ts";
+import {
+  type Compute,
+  computeWord,
+  expectCompute,
+  expectStorage,
+  type Storage,
+  wideOnCpu,
+} from "./precision.ts";
 import { flat, matrix } from "./views.ts";
-import { linearLossScratch, rowsPerChunk } from "./workspace.ts";
+import { type LossSizes, lossChunk, lossScratch, lossSizes } from "./workspace.ts";
 
-type LinearCrossEntropyGradAttrs = { readonly compute: Compute };
+type LinearCrossEntropyGradAttrs = {
+  readonly compute: Compute;
+  /** Of dx; absent: f32. */
+  readonly out?: Storage;
+};
+
+const ALL_BF16 = { x: "bf16", w: "bf16", base: true } as const;
+
+const sizesOf = (node: Node, inputs: readonly View[]): LossSizes =>
+  lossSizes(firsts(inputs, 2), (node.attrs as LinearCrossEntropyGradAttrs).compute);
 
 export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
   name: "linear_cross_entropy_grad",
   tier: "fused",
   doc: "loss, lse, dx and dw (+ base, input 4) of linear_cross_entropy",
-  infer(inputs, { compute }) {
+  infer(inputs, { compute, out }) {
     expectInputs("linear_cross_entropy_grad", inputs, 4, 5);
     const [x, w, targets, dloss] = firsts(inputs, 4);
     const base = inputs[4];
@@ -40,10 +58,12 @@ export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
     expectF32("linear_cross_entropy_grad", "dloss", dloss, rows);
     if (base !== undefined) expectF32("linear_cross_entropy_grad", "base", base, w.shape);
     expectCompute("linear_cross_entropy_grad", compute);
+    expectStorage("linear_cross_entropy_grad", out);
     const row: TensorType = { shape: rows, dtype: "f32" };
-    return [row, row, { shape: x.shape, dtype: "f32" }, { shape: w.shape, dtype: "f32" }];
+    const dx: TensorType = { shape: x.shape, dtype: out ?? "f32" };
+    return [row, row, dx, { shape: w.shape, dtype: "f32" }];
   },
-  decompose(b, inputs, { compute }) {
+  decompose(b, inputs, { compute, out }) {
     const [x, w, targets, dloss] = firsts(inputs, 4);
     const base = inputs[4];
     const logits = linearLogits(b, x, w, compute);
@@ -51,7 +71,7 @@ export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
     const dlogits = logitGradient(b, logits, targets, lse, dloss);
     const { dx, dw } = linearLogitsGrad(b, x, w, dlogits, compute);
     const total = base === undefined ? dw : add(b, dw, base);
-    return [lossOf(b, logits, targets, lse), lse, dx, total];
+    return [lossOf(b, logits, targets, lse), lse, cast(b, dx, out ?? "f32"), total];
   },
   vjp: null,
   dims(inputs) {
@@ -69,15 +89,13 @@ export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
   kernels: {
     cpu: {
       inPlace: (node) => (node.inputs.length === 5 ? [[3, 4]] : []),
-      scratch(_node, inputs) {
-        const [x, w] = firsts(inputs, 2);
-        return linearLossScratch(rowCount(x.shape), lastSize(x.shape), w.shape[0] ?? 1, true);
-      },
-      lower(node, inputs, outputs) {
+      supports: wideOnCpu([1], [2]),
+      scratch: (node, inputs, target) => lossScratch(sizesOf(node, inputs), true, target),
+      lower(node, inputs, outputs, target) {
         const [x, w, targets, dloss] = firsts(inputs, 4);
         const [loss, lse, dx, dw] = firsts(outputs, 4);
         const { compute } = node.attrs as LinearCrossEntropyGradAttrs;
-        const chunk = rowsPerChunk(rowCount(x.shape), w.shape[0] ?? 1);
+        const chunk = lossChunk(sizesOf(node, inputs), target);
         return {
           opcode: "linear_cross_entropy_grad",
           words: [computeWord(compute), chunk, inputs.length - 4],
@@ -96,6 +114,7 @@ export const linearCrossEntropyGradOp = defineOp<LinearCrossEntropyGradAttrs>({
     sample("ignored", [5, 12], 11, { compute: "f32" }, { values: [3, -1, 0, -1, 10] }),
     sample("bf16", [9, 32], 40, { compute: "bf16" }, { x: "bf16", base: true }),
     sample("bf16_compute", [9, 33], 41, { compute: "bf16" }),
+    sample("all_bf16", [9, 32], 40, { compute: "bf16", out: "bf16" }, ALL_BF16),
   ],
 });
 
@@ -104,18 +123,19 @@ function sample(
   shape: readonly number[],
   vocab: number,
   attrs: LinearCrossEntropyGradAttrs,
-  options: { x?: "f32" | "bf16"; values?: readonly number[]; base?: boolean } = {},
+  options: { x?: Storage; w?: Storage; values?: readonly number[]; base?: boolean } = {},
 ): Sample<LinearCrossEntropyGradAttrs> {
   const rows = leadingShape(shape);
   const drawn = { shape: rows, dtype: "i32", fill: "ids", max: vocab } as const;
-  const weight = { shape: [vocab, lastSize(shape)], dtype: "f32", fill: "small" } as const;
+  const table = { shape: [vocab, lastSize(shape)], dtype: "f32", fill: "small" } as const;
+  const weight = { ...table, dtype: options.w ?? "f32" };
   const { values } = options;
   const inputs: readonly SampleInput[] = [
     { shape, dtype: options.x ?? "f32" },
     weight,
     values === undefined ? drawn : { ...drawn, values },
     { shape: rows, dtype: "f32" },
-    ...(options.base === true ? [weight] : []),
+    ...(options.base === true ? [table] : []),
   ];
   return { name, inputs, attrs, ...(attrs.compute === "bf16" ? { tolerance: 2e-2 } : {}) };
 }

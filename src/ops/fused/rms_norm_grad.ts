@@ -3,23 +3,33 @@ import type { Id } from "../../ir/graph.ts";
 import type { Builder } from "../builder.ts";
 import { labelsOf } from "../check.ts";
 import { defineOp, type Sample } from "../define.ts";
-import type { NoAttrs } from "../elementwise.ts";
 import { add } from "../prim/add.ts";
+import { cast } from "../prim/cast.ts";
 import { get } from "../prim/get.ts";
 import { mul } from "../prim/mul.ts";
 import { sub } from "../prim/sub.ts";
 import { acrossRows, alongRows, columnSum, f32, rowCount, rowMean, shapeOf } from "./compose.ts";
-import { expectF32, expectInputs, expectRows, lastSize, leadingShape } from "./expect.ts";
+import {
+  expectF32,
+  expectFloat,
+  expectInputs,
+  expectRows,
+  lastSize,
+  leadingShape,
+} from "./expect.ts";
 import { firsts } from "./operands.ts";
-import type { Storage } from "./precision.ts";
+import { expectStorage, type Storage, wideOnCpu } from "./precision.ts";
 import { flat, matrix } from "./views.ts";
 import { partialSumBytes } from "./workspace.ts";
 
-export const rmsNormGradOp = defineOp<NoAttrs>({
+/** `out`: of dx; absent: f32. */
+type RmsNormGradAttrs = { readonly out?: Storage };
+
+export const rmsNormGradOp = defineOp<RmsNormGradAttrs>({
   name: "rms_norm_grad",
   tier: "fused",
   doc: "dx (+ residual gradient, input 4) and dweight of rms_norm",
-  infer(inputs) {
+  infer(inputs, { out }) {
     expectInputs("rms_norm_grad", inputs, 4, 5);
     const [x, weight, rstd, dy] = firsts(inputs, 4);
     const residual = inputs[4];
@@ -27,15 +37,17 @@ export const rmsNormGradOp = defineOp<NoAttrs>({
     const features = [lastSize(x.shape)];
     expectF32("rms_norm_grad", "weight", weight, features);
     expectF32("rms_norm_grad", "rstd", rstd, leadingShape(x.shape));
-    expectF32("rms_norm_grad", "dy", dy, x.shape);
-    if (residual !== undefined) expectF32("rms_norm_grad", "residual", residual, x.shape);
+    expectFloat("rms_norm_grad", "dy", dy, x.shape);
+    if (residual !== undefined) expectFloat("rms_norm_grad", "residual", residual, x.shape);
+    expectStorage("rms_norm_grad", out);
     return [
-      { shape: x.shape, dtype: "f32" },
+      { shape: x.shape, dtype: out ?? "f32" },
       { shape: features, dtype: "f32" },
     ];
   },
-  decompose(b, inputs) {
-    const [x, weight, rstd, dy] = firsts(inputs, 4);
+  decompose(b, inputs, { out }) {
+    const [x, weight, rstd, dyStored] = firsts(inputs, 4);
+    const dy = f32(b, dyStored);
     const residual = inputs[4];
     const shape = shapeOf(b, x);
     const spreadRstd = alongRows(b, rstd, shape);
@@ -44,7 +56,8 @@ export const rmsNormGradOp = defineOp<NoAttrs>({
     const slope = alongRows(b, rowMean(b, mul(b, dnormal, normal)), shape);
     const dx = mul(b, sub(b, dnormal, mul(b, normal, slope)), spreadRstd);
     const dweight = columnSum(b, mul(b, dy, normal));
-    return [residual === undefined ? dx : add(b, dx, residual), dweight];
+    const sum = residual === undefined ? dx : add(b, dx, f32(b, residual));
+    return [cast(b, sum, out ?? "f32"), dweight];
   },
   vjp: null,
   dims(inputs) {
@@ -56,6 +69,7 @@ export const rmsNormGradOp = defineOp<NoAttrs>({
   },
   kernels: {
     cpu: {
+      supports: wideOnCpu([3, 4], [0]),
       inPlace: (node) =>
         node.inputs.length === 5
           ? [
@@ -87,15 +101,17 @@ export const rmsNormGradOp = defineOp<NoAttrs>({
     sample("wide", [3, 1025], { residual: true }),
     sample("vector", [9]),
     sample("bf16", [6, 40], { dtype: "bf16" }),
+    sample("all_bf16", [7, 40], { residual: true, dtype: "bf16", flow: "bf16" }),
+    sample("all_bf16_odd", [7, 33], { dtype: "bf16", flow: "bf16" }),
   ],
 });
 
 function sample(
   name: string,
   shape: readonly number[],
-  options: { residual?: boolean; dtype?: Storage } = {},
-): Sample<NoAttrs> {
-  const full = { shape, dtype: "f32" } as const;
+  options: { residual?: boolean; dtype?: Storage; flow?: Storage } = {},
+): Sample<RmsNormGradAttrs> {
+  const full = { shape, dtype: options.flow ?? "f32" } as const;
   const inputs = [
     { shape, dtype: options.dtype ?? "f32" },
     { shape: [lastSize(shape)], dtype: "f32" } as const,
@@ -103,7 +119,7 @@ function sample(
     full,
     ...(options.residual === true ? [full] : []),
   ];
-  return { name, inputs, attrs: {} };
+  return { name, inputs, attrs: options.flow === undefined ? {} : { out: options.flow } };
 }
 
 export function rmsNormGrad(

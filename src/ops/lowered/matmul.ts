@@ -22,8 +22,9 @@ export type MatmulAttrs = {
   readonly bias: boolean;
   readonly residual: boolean;
   readonly activation: Activation;
-  /** Also yields the value before the activation, f32. */
+  /** Also yields the value before the activation, as `aux` (absent: f32). */
   readonly saveAux: boolean;
+  readonly aux?: "f32" | "bf16";
   /** Multiplies by the derivative of `activation` at the input aux, instead of applying it. */
   readonly activationGrad: boolean;
   readonly out: "f32" | "bf16";
@@ -78,7 +79,7 @@ function infer(inputs: readonly TensorType[], attrs: MatmulAttrs): TensorType[] 
   const needsActivation = attrs.saveAux || attrs.activationGrad;
   if (needsActivation && attrs.activation === "none") fail("matmul", "an activation", "none");
   const out: TensorType = { shape, dtype: attrs.out };
-  return attrs.saveAux ? [out, { shape, dtype: "f32" }] : [out];
+  return attrs.saveAux ? [out, { shape, dtype: attrs.aux ?? "f32" }] : [out];
 }
 
 function product(a: RefTensor, b: RefTensor, alpha: number): Float64Array {
