@@ -27,7 +27,7 @@ import {
 } from "./fields.ts";
 import type { Job } from "./job.ts";
 import { loggedMetrics } from "./metrics_reader.ts";
-import { peakFlops } from "./peak.ts";
+import { peakOf } from "./peak.ts";
 import type { Progress, RunFinished } from "./progress.ts";
 import { openEngine, openRunDevice } from "./run_device.ts";
 import type { RunPlace } from "./run_directory.ts";
@@ -245,7 +245,11 @@ function loopOptions(run: RunFolder, job: Job, { model, data, engine }: Parts) {
     },
     schedule: config.values(scheduleFields),
     flopsPerToken: model.flopsPerToken(),
-    peakFlops: target.kind === "cpu" ? peakFlops(target.level, target.threads) : null,
+    peakFlops: peakOf(
+      target,
+      engine.device.info.gpu?.name ?? null,
+      config.get(trainingFields.precision) !== "f32",
+    ),
   };
 }
 
