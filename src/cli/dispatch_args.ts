@@ -9,7 +9,7 @@ import { type Host, openHost } from "../dispatch/host.ts";
 import { type JobRecord, matching, onlyOne, remember, remembered } from "../dispatch/job_record.ts";
 import { runText } from "../dispatch/job_spec.ts";
 import { queryHost, type RunStatus } from "../dispatch/query.ts";
-import { RemoteError, UserError } from "../util/errors.ts";
+import { UserError } from "../util/errors.ts";
 import { rootOf } from "./place.ts";
 
 export const dispatchArgs = {
@@ -107,13 +107,12 @@ export async function statusesOf(
           ...gone.map((record) => unknownStatus(record, "its folder is not on the host")),
         ];
       } catch (error) {
-        if (!(error instanceof UserError)) throw error;
+        if (!(error instanceof UserError) || whole !== undefined) throw error;
         silent.push({ host: name, reason: error.message });
         return own.map((record) => unknownStatus(record, error.message));
       }
     }),
   );
-  if (whole !== undefined && silent[0] !== undefined) throw new RemoteError(silent[0].reason);
   return { statuses: parts.flat(), silent };
 }
 

@@ -98,6 +98,16 @@ export class Client {
     });
   }
 
+  /** A command at a terminal of its own. */
+  startAtTerminal(
+    args: readonly string[],
+    data: (terminal: Bun.Terminal, shown: Uint8Array) => void,
+  ): Bun.Subprocess {
+    const terminal = { cols: 200, rows: 50, data };
+    const { env, folder: cwd } = this;
+    return Bun.spawn([process.execPath, MAIN, ...args], { cwd, env, terminal });
+  }
+
   async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
     const child = this.start(args, env);
     const [stdout, stderr] = await Promise.all([

@@ -19,7 +19,18 @@ export interface ServerOptions {
   readonly maxSessions?: number;
   /** Instead of what the client asks for: `$SSH_ORIGINAL_COMMAND` holds that. */
   readonly forceCommand?: string;
+  /** What it asks for instead of a key, or besides one. */
+  readonly asks?: "password" | "second factor";
 }
+
+/** Of whoever runs the tests, in sshd's own view of the system alone. */
+export const PASSWORD = "open-sesame";
+const PASSWORD_HASH =
+  "$6$theseus$4nynoZaRYmL1qhgW1m0.w/9G9xBULaMxyimnPbzdgBVgeQR18z0/ngKeTkkRzXPz2oQeiEOb3rlbKLIZl0jxJ1";
+const PAM = `auth required pam_unix.so
+account required pam_permit.so
+session required pam_permit.so
+`;
 
 export class SshServer {
   /** As the dispatch file calls the host. */
@@ -65,9 +76,8 @@ export class SshServer {
     const env = Object.entries(options.env ?? {}).map(([key, value]) => `${key}=${value}`);
     const lines = [
       ...[`Port ${port}`, "ListenAddress 127.0.0.1", `HostKey ${folder}/hostkey`],
-      ...[`AuthorizedKeysFile ${folder}/authorized`, "StrictModes no", "UsePAM no", "PidFile none"],
-      ...["PasswordAuthentication no", "KbdInteractiveAuthentication no", "PrintMotd no"],
-      ...["PermitRootLogin prohibit-password", "MaxStartups 100", "LogLevel VERBOSE"],
+      ...[`AuthorizedKeysFile ${folder}/authorized`, "StrictModes no", "PidFile none"],
+      ...["PrintMotd no", "MaxStartups 100", "LogLevel VERBOSE", ...this.authentication()],
       `MaxSessions ${options.maxSessions ?? 50}`,
       ...(env.length === 0 ? [] : [`SetEnv ${env.join(" ")}`]),
       ...(options.forceCommand === undefined ? [] : [`ForceCommand ${options.forceCommand}`]),
@@ -75,6 +85,34 @@ export class SshServer {
     writeFileSync(join(folder, "sshd_config"), `${lines.join("\n")}\n`);
     this.trust("hostkey.pub");
     this.writeClient();
+  }
+
+  private authentication(): string[] {
+    const { asks } = this.options;
+    if (asks === undefined)
+      return [
+        ...["UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no"],
+        "PermitRootLogin prohibit-password",
+      ];
+    writeFileSync(join(this.folder, "pam"), PAM);
+    const line = (text: string): string =>
+      text.startsWith("root:") ? `root:${PASSWORD_HASH}:19000:0:99999:7:::` : text;
+    const shadow = readFileSync("/etc/shadow", "utf8").split("\n").map(line).join("\n");
+    writeFileSync(join(this.folder, "shadow"), shadow, { mode: 0o600 });
+    return asks === "password"
+      ? ["UsePAM no", "PermitRootLogin yes", "AuthenticationMethods password"]
+      : [
+          "UsePAM yes",
+          "PermitRootLogin yes",
+          "AuthenticationMethods publickey,keyboard-interactive",
+        ];
+  }
+
+  /** The system's files that sshd reads, as only it sees them. */
+  private ownFiles(): string {
+    if (this.options.asks === undefined) return ":";
+    const { folder } = this;
+    return `mount --bind ${folder}/shadow /etc/shadow && mount --bind ${folder}/pam /etc/pam.d/sshd`;
   }
 
   /** What the client takes for the server's key. */
@@ -89,7 +127,7 @@ export class SshServer {
     this.trust("other.pub");
   }
 
-  writeClient(more: readonly string[] = []): void {
+  writeClient(more: readonly string[] = [], check: "yes" | "ask" = "yes"): void {
     const { folder, port } = this;
     const lines = [
       ...[`Host ${SshServer.HOST}`, "HostName 127.0.0.1", `Port ${port}`],
@@ -98,7 +136,7 @@ export class SshServer {
         `IdentityFile ${folder}/id`,
         "IdentitiesOnly yes",
       ],
-      ...[`UserKnownHostsFile ${folder}/known`, "StrictHostKeyChecking yes"],
+      ...[`UserKnownHostsFile ${folder}/known`, `StrictHostKeyChecking ${check}`],
       ...more,
     ];
     writeFileSync(this.clientConfig, `${lines.join("\n")}\n`);
@@ -108,7 +146,13 @@ export class SshServer {
     const { folder, port } = this;
     const out = Bun.file(join(folder, "sshd.out"));
     const sshd = `exec /usr/sbin/sshd -D -f ${folder}/sshd_config -E ${folder}/sshd.log`;
-    const words = ["unshare", "--mount", "bash", "-c", `${QUIET_LOGIN}; ${sshd}`];
+    const words = [
+      "unshare",
+      "--mount",
+      "bash",
+      "-c",
+      `${QUIET_LOGIN}; ${this.ownFiles()}; ${sshd}`,
+    ];
     this.child = Bun.spawn(tied(words), { stdin: "ignore", stdout: out, stderr: out });
     const end = Date.now() + START_MS;
     for (;;) {
@@ -132,7 +176,7 @@ export class SshServer {
 
   /** Connections that were let in so far. */
   get connections(): number {
-    return this.log.match(/Accepted publickey/g)?.length ?? 0;
+    return this.log.match(/Accepted (publickey|password|keyboard-interactive)/g)?.length ?? 0;
   }
 
   /** Ends connections that clients keep. */
