@@ -79,8 +79,15 @@ DEV float exp2_fast(float x) {
     return y;
 }
 
+/// The same, but the compiler computes what depends on it where it stands: addresses that it would rather keep in registers
+/// during a loop push accumulators out of them.
+DEV u32 not_hoisted(u32 x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 /// Two bf16 in one word.
-DEV u32 pack_bf16(float low, float high) {
+DEV u32 bf16_pair(float low, float high) {
     u32 both;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;

@@ -13,6 +13,7 @@
 #include "dynamic_update.cu"
 #include "embedding.cu"
 #include "fill.cu"
+#include "flash_attention.cu"
 #include "gather.cu"
 #include "grad_norm.cu"
 #include "iota.cu"

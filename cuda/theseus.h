@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 #define SHARED(T, name) \
-    extern __shared__ __align__(128) unsigned char dynamic_shared[]; \
+    extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
     T* name = reinterpret_cast<T*>(dynamic_shared)
 #define REGISTER_KERNEL(name, threads)
 #endif

@@ -128,4 +128,5 @@ DEV void store_words4(void* to, Words4 words) { store_words(to, words); }
 DEV void store_words2(void* to, Words2 words) { store_words(to, words); }
 
 DEV float exp2_fast(float x) { return exp2f(x); }
-DEV u32 pack_bf16(float low, float high) { return bf16_of(low) | (u32)bf16_of(high) << 16; }
+DEV u32 not_hoisted(u32 x) { return x; }
+DEV u32 bf16_pair(float low, float high) { return bf16_of(low) | (u32)bf16_of(high) << 16; }

@@ -312,8 +312,9 @@ fn prepare(a: std.mem.Allocator, gpu: *Gpu, program: *const Program) !*Executabl
     var first: u32 = 0;
     for (program.instructions[0], 0..) |*ins, i| {
         x.first_operands[i] = first;
+        const offsets = program.offsets[first..][0..ins.operand_count];
         first += ins.operand_count;
-        try x.plan.add(@intCast(i), ins);
+        try x.plan.add(@intCast(i), ins, offsets);
     }
     x.functions = try a.alloc(Handle, x.plan.launches.items.len);
     for (x.functions, x.plan.launches.items) |*to, launch|

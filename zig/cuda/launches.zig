@@ -3,6 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
+const launch_attention = @import("launch_attention.zig");
 const launch_loss = @import("launch_loss.zig");
 const norms = @import("launch_norm.zig");
 
@@ -27,6 +28,10 @@ pub const Kernel = enum {
     dynamic_update,
     embedding,
     fill,
+    flash_attention_128,
+    flash_attention_32,
+    flash_attention_64,
+    flash_attention_96,
     gather,
     grad_norm,
     grad_norm_chunks,
@@ -70,7 +75,7 @@ pub const Block = struct { threads: u32 = threads, shared_bytes: u32 = 4352 };
 pub fn block_of(kernel: Kernel) Block {
     return switch (kernel) {
         .matmul => .{ .shared_bytes = 8192 },
-        else => .{},
+        else => launch_attention.block_of(kernel) orelse .{},
     };
 }
 
@@ -102,10 +107,13 @@ pub const Plan = struct {
     words: std.ArrayList(u32) = .empty,
     /// Of the instruction that is being planned.
     index: u32 = 0,
+    /// Where its operands begin in their buffers.
+    offsets: []const u64 = &.{},
 
-    /// Appends the launches of one checked instruction.
-    pub fn add(p: *Plan, index: u32, ins: *const Instruction) Error!void {
+    /// Appends the launches of one checked instruction; `offsets`: of its operands.
+    pub fn add(p: *Plan, index: u32, ins: *const Instruction, offsets: []const u64) Error!void {
         p.index = index;
+        p.offsets = offsets;
         p.choose(ins) catch |e| return if (e == error.Unsupported)
             error.Unsupported
         else
@@ -146,7 +154,7 @@ pub const Plan = struct {
             .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, warps(row_count(first))),
             .linear_cross_entropy => try launch_loss.add(p, ins, false),
             .linear_cross_entropy_grad => try launch_loss.add(p, ins, true),
-            .attention => try p.whole(.attention, ins, warps(first.count() / first.dims[3])),
+            .attention => try launch_attention.forward(p, ins),
             .attention_grad => {
                 const keys = ins.operand(1);
                 const queries = warps(first.count() / first.dims[3]);
