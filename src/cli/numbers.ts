@@ -1,5 +1,6 @@
 /** @file Options that are numbers, and those of sampling, which several commands take. */
 import type { SamplingOptions } from "../generate/choose_token.ts";
+import type { Precision } from "../nn/trace.ts";
 import { UsageError } from "./command.ts";
 
 export interface NumberRange {
@@ -61,12 +62,12 @@ export const precisionArgs = {
   precision: {
     type: "string",
     default: "run",
-    description: "f32, or mixed (bf16 weights and cache); run: as it was trained",
+    description: "f32, mixed (bf16 weights and cache) or on a GPU bf16; run: as it was trained",
   },
 } as const;
 
-export function precisionOf(text: string): { readonly precision?: "f32" | "mixed" } {
+export function precisionOf(text: string): { readonly precision?: Precision } {
   if (text === "run") return {};
-  if (text === "f32" || text === "mixed") return { precision: text };
-  throw new UsageError(`--precision expected run, f32 or mixed, got "${text}"`);
+  if (text === "f32" || text === "mixed" || text === "bf16") return { precision: text };
+  throw new UsageError(`--precision expected run, f32, mixed or bf16, got "${text}"`);
 }

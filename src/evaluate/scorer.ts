@@ -1,9 +1,9 @@
 /** @file Log-probabilities of tokens after given tokens, for many texts at a time. */
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Precision } from "../nn/trace.ts";
-import { compile } from "../passes/index.ts";
 import type { Device } from "../runtime/index.ts";
 import { Engine } from "../train/engine.ts";
+import { compileIn } from "../train/precision.ts";
 import type { BatchShape } from "../train/programs.ts";
 import { targetOf } from "../train/target.ts";
 import { assert, UserError } from "../util/errors.ts";
@@ -51,10 +51,13 @@ export class Scorer {
     this.engine = new Engine(
       device,
       new Map([
-        ["score_hidden", compile(buildHidden(model, this.shape, precision), target)] as const,
+        [
+          "score_hidden",
+          compileIn(precision, buildHidden(model, this.shape, precision), target),
+        ] as const,
         [
           "score_tokens",
-          compile(buildTokenScores(model, this.shape, PICKS, precision), target),
+          compileIn(precision, buildTokenScores(model, this.shape, PICKS, precision), target),
         ] as const,
       ]),
       shared,

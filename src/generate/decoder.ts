@@ -4,10 +4,10 @@
  */
 import type { LanguageModel } from "../nn/language_model.ts";
 import type { Precision } from "../nn/trace.ts";
-import { compile } from "../passes/index.ts";
 import type { Device } from "../runtime/index.ts";
 import { Engine } from "../train/engine.ts";
 import type { ProgramName } from "../train/job_programs.ts";
+import { compileIn } from "../train/precision.ts";
 import type { BatchShape } from "../train/programs.ts";
 import { targetOf } from "../train/target.ts";
 import { assert } from "../util/errors.ts";
@@ -73,7 +73,7 @@ export class Decoder {
     const target = targetOf(device);
     const programs = this.shapes.map((shape) => {
       const graph = buildGeneration(model, { rows, places }, shape, precision);
-      return [graph.name as ProgramName, compile(graph, target)] as const;
+      return [graph.name as ProgramName, compileIn(precision, graph, target)] as const;
     });
     this.engine = new Engine(device, new Map(programs), shared);
   }

@@ -8,7 +8,7 @@ import { JudgedModel } from "../evaluate/judged_model.ts";
 import { EVALUATIONS, writeResults } from "../evaluate/results.ts";
 import { runTask, type TaskResult } from "../evaluate/run_task.ts";
 import type { Job, Judging } from "../train/job.ts";
-import { resolvePrecision } from "../train/job_programs.ts";
+import { resolvePrecision } from "../train/precision.ts";
 import { targetOf } from "../train/target.ts";
 
 async function judge({ engine, model, tokenizer, config, step, directory, signal }: Judging) {

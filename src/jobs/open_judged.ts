@@ -4,7 +4,7 @@ import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { JudgedModel } from "../evaluate/judged_model.ts";
 import type { Precision } from "../nn/trace.ts";
 import type { Engine } from "../train/engine.ts";
-import { resolvePrecision } from "../train/job_programs.ts";
+import { precisionOfUse } from "../train/precision.ts";
 import { targetOf } from "../train/target.ts";
 import { hashWeights, loadWeights } from "../train/weights.ts";
 import { openModelDevice } from "./model_device.ts";
@@ -25,7 +25,7 @@ export async function openJudged(source: RunSource): Promise<OpenJudged> {
   const fingerprint = await hashWeights(weights);
   const device = openModelDevice(config, source);
   try {
-    const precision = resolvePrecision(config, targetOf(device));
+    const precision = precisionOfUse(config, targetOf(device));
     const put = (engine: Engine): void => loadWeights(engine, model, weights);
     return {
       judged: new JudgedModel({ device, model, tokenizer, precision, weights: put }),

@@ -7,7 +7,7 @@ import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { Generator } from "../generate/generator.ts";
 import type { Precision } from "../nn/trace.ts";
-import { resolvePrecision } from "../train/job_programs.ts";
+import { precisionOfUse } from "../train/precision.ts";
 import { targetOf } from "../train/target.ts";
 import { loadWeights } from "../train/weights.ts";
 import { DataError, UserError } from "../util/errors.ts";
@@ -80,7 +80,7 @@ export async function openTextModel(
   const places = contextOf(model.blockSize, context);
   const device = openModelDevice(config, source);
   try {
-    const precision = wanted ?? resolvePrecision(config, targetOf(device));
+    const precision = wanted ?? precisionOfUse(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });
     loadWeights(decoder.engine, model, weights);
     const folder = statSync(weights).isDirectory() ? weights : dirname(weights);

@@ -3,11 +3,10 @@ import { newBatch } from "../data/batch.ts";
 import { openDataset } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
 import { ValidationLoader } from "../data/loader.ts";
-import { compile } from "../passes/index.ts";
 import { batchOf } from "../train/batch_size.ts";
 import { Engine } from "../train/engine.ts";
 import { validationFields } from "../train/fields.ts";
-import { resolvePrecision } from "../train/job_programs.ts";
+import { compileIn, precisionOfUse } from "../train/precision.ts";
 import { buildEval } from "../train/programs.ts";
 import { targetOf } from "../train/target.ts";
 import { type Validation, validateOn } from "../train/validate.ts";
@@ -25,8 +24,9 @@ export async function validateRun(source: RunSource): Promise<Validation> {
   return withModelDevice(config, source, async (device) => {
     const target = targetOf(device);
     const batch = { rows, length, documents: dataset.documentMask };
-    const graph = buildEval(model, batch, resolvePrecision(config, target));
-    const engine = new Engine(device, new Map([["eval", compile(graph, target)]]));
+    const precision = precisionOfUse(config, target);
+    const program = compileIn(precision, buildEval(model, batch, precision), target);
+    const engine = new Engine(device, new Map([["eval", program]]));
     loadWeights(engine, model, weights);
     const result = await validateOn(engine, loader, dataset.tokenizer, newBatch(rows, length));
     engine.free();

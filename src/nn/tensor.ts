@@ -109,7 +109,7 @@ export class Tensor {
 
   /**
    * Contracts the named axes; other axes that both have are batch axes. Result: batch, own free, the other's free axes.
-   * Under `mixed` the operands are rounded to bf16; the result is f32 in any case.
+   * Except under `f32` the operands are rounded to bf16; the result is f32 in any case.
    */
   dot(other: Operand, ...names: readonly string[]): Tensor {
     const left = this.matrixOperand();
@@ -198,7 +198,7 @@ export class Tensor {
   }
 
   private matrixOperand(): Tensor {
-    return this.trace.precision === "mixed" ? this.cast("bf16") : this;
+    return this.trace.precision === "f32" ? this : this.cast("bf16");
   }
 
   private reshaped(axes: readonly Axis[]): Tensor {

@@ -10,8 +10,11 @@ import { type Axis, sizesOf } from "./axis.ts";
 import type { Param } from "./param.ts";
 import { Tensor } from "./tensor.ts";
 
-/** f32: everything. mixed: matrix products read bf16 operands and accumulate in f32, all else is f32. */
-export type Precision = "f32" | "mixed";
+/**
+ * f32: everything. mixed: matrix products read bf16 operands and accumulate in f32, all else is f32. bf16: the same trace as mixed;
+ * compiling for a GPU then stores activations as bf16 too.
+ */
+export type Precision = "f32" | "mixed" | "bf16";
 
 /** What a random number belongs to besides its place in the model: the step and the global sample index. */
 export interface RandomSource {
@@ -27,7 +30,7 @@ export class Trace {
   readonly precision: Precision;
   /** Absent outside training: dropout does nothing then. */
   readonly random: RandomSource | undefined;
-  /** Under `mixed`: matrices are read from copies in bf16, as state `bf16/PATH`, which halves what decoding reads. */
+  /** Under `mixed` and `bf16`: matrices are read from copies in bf16, as state `bf16/PATH`, which halves what decoding reads. */
   private readonly rounded: boolean;
   private readonly read = new Map<Param, Id>();
   private readonly readRounded = new Map<Param, Id>();
@@ -40,7 +43,7 @@ export class Trace {
   }
 
   get compute(): "f32" | "bf16" {
-    return this.precision === "mixed" ? "bf16" : "f32";
+    return this.precision === "f32" ? "f32" : "bf16";
   }
 
   input(name: string, axes: readonly Axis[], dtype: DType): Tensor {
@@ -53,7 +56,7 @@ export class Trace {
     return this.state(param, "f32", this.read);
   }
 
-  /** The parameter as an operand of matrix products: under `mixed` rounded to bf16. */
+  /** The parameter as an operand of matrix products: rounded to bf16, except under `f32`. */
   matrix(param: Param): Tensor {
     if (this.precision === "f32") return this.param(param);
     return this.rounded

@@ -58,9 +58,9 @@ export const trainingFields = {
   ),
   precision: field(
     "training/precision",
-    enumOf(["auto", "f32", "mixed"]),
+    enumOf(["auto", "f32", "mixed", "bf16"]),
     "auto",
-    "f32, or bf16 operands in matrix products; auto: mixed where the device is fast at it",
+    "f32; mixed: products read bf16; bf16 (GPU): activations are bf16 too; auto: mixed where that is fast",
   ),
   seed: field(
     "training/seed",

@@ -2,11 +2,11 @@
 import type { Config } from "../config/config.ts";
 import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
-import type { Precision } from "../nn/trace.ts";
 import { adamwFields } from "../optim/fields.ts";
-import { type Compiled, compile, type Target } from "../passes/index.ts";
+import type { Compiled, Target } from "../passes/index.ts";
 import { batchOf } from "./batch_size.ts";
 import { samplingFields, trainingFields } from "./fields.ts";
+import { compileIn, resolvePrecision } from "./precision.ts";
 import { buildEval, buildInit, buildLogits, buildMicro, buildUpdate } from "./programs.ts";
 
 export type TrainingProgramName = "init" | "micro" | "micro_add" | "update" | "eval" | "logits";
@@ -18,12 +18,6 @@ export type ProgramName =
   | "score_hidden"
   | "score_tokens";
 export type Programs = ReadonlyMap<ProgramName, Compiled>;
-
-export function resolvePrecision(config: Config, target: Target): Precision {
-  const wanted = config.get(trainingFields.precision);
-  if (wanted !== "auto") return wanted;
-  return target.level === "v4_bf16" ? "mixed" : "f32";
-}
 
 /** The programs of training; `micro_add` only where a step has several micro-batches, `logits` where it samples. */
 export function compileTraining(
@@ -47,6 +41,6 @@ export function compileTraining(
     ...(samples ? [buildLogits(model, precision)] : []),
   ];
   return new Map(
-    graphs.map((graph) => [graph.name as TrainingProgramName, compile(graph, target)]),
+    graphs.map((graph) => [graph.name as TrainingProgramName, compileIn(precision, graph, target)]),
   );
 }

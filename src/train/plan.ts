@@ -7,9 +7,10 @@ import type { Target } from "../passes/index.ts";
 import { batchOf, settleBatch } from "./batch_size.ts";
 import { trainingFields } from "./fields.ts";
 import type { Job } from "./job.ts";
-import { compileTraining, type Programs, resolvePrecision } from "./job_programs.ts";
+import { compileTraining, type Programs } from "./job_programs.ts";
 import type { Machine } from "./machine.ts";
 import { checkpointCopyBytes, type MemoryReport, memoryReport } from "./memory_report.ts";
+import { resolvePrecision } from "./precision.ts";
 
 export interface ParameterReport {
   readonly path: string;

@@ -6,7 +6,6 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { Decoder } from "../../src/generate/decoder.ts";
 import { buildGeneration, generationName } from "../../src/generate/programs.ts";
 import type { Gpt } from "../../src/models/gpt/gpt.ts";
-import type { Precision } from "../../src/nn/trace.ts";
 import { compile } from "../../src/passes/index.ts";
 import { openDevice } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
@@ -34,7 +33,7 @@ const MODELS: Record<string, Gpt> = {
   llama: tinyGpt(...SIZES, ...LLAMA_STYLE),
 };
 /** Largest relative error of a row of logits beside the run without a cache. */
-const BOUNDS: Record<Precision, number> = { f32: 1e-5, mixed: 3e-2 };
+const BOUNDS: Record<"f32" | "mixed", number> = { f32: 1e-5, mixed: 3e-2 };
 
 const cases = usableLevels().flatMap((level) =>
   Object.entries(MODELS).flatMap(([name, model]) =>

@@ -39,13 +39,35 @@ function reversed(rank: number, turn: number): number[] {
   return turn % 2 === 0 ? perm : perm.toReversed();
 }
 
+const largest: Step = (b, x, y) => max(b, neg(b, x), like(b, x, y));
+// Compared with odd constants only: where two computed values tie, rounding would decide.
+const selected: Step = (b, x, y) =>
+  select(b, compare(b, x, constantLike(b, x, 0.3137), "lt"), x, like(b, x, y));
+const compared: Step = (b, x) => cast(b, compare(b, x, constantLike(b, x, 0.25), "le"), "f32");
+const reduced: Step = (b, x, _, draw) =>
+  tanh(b, reduce(b, x, draw(2) === 0 ? "sum" : "max", [draw(shapeOf(b, x).length)]));
+const summed: Step = (b, x, _, draw) => tanh(b, reduce(b, x, "sum", [draw(shapeOf(b, x).length)]));
+
+const dotStep =
+  (compute: "f32" | "bf16"): Step =>
+  (b, x, y, draw) => {
+    const d = draw(shapeOf(b, x).length);
+    const small = shapeOf(b, x).length < 4 ? like(b, x, y) : x;
+    const batch = shapeOf(b, x)
+      .map((_, dim) => [dim, dim] as const)
+      .filter(([dim]) => dim < d);
+    const contract = [[d, d]] as const;
+    const product = dot(b, cast(b, x, compute), cast(b, small, compute), { batch, contract });
+    return tanh(b, mul(b, product, constantLike(b, product, 0.2)));
+  };
+const product = dotStep("f32");
+
 const STEPS: readonly Step[] = [
   (b, x, y) => tanh(b, add(b, x, like(b, x, y))),
   (b, x, y) => tanh(b, mul(b, x, like(b, x, y))),
   (b, x, y) => tanh(b, sub(b, like(b, x, y), x)),
-  (b, x, y) => max(b, neg(b, x), like(b, x, y)),
-  // Compared with odd constants only: where two computed values tie, rounding would decide.
-  (b, x, y) => select(b, compare(b, x, constantLike(b, x, 0.3137), "lt"), x, like(b, x, y)),
+  largest,
+  selected,
   (b, x, _, draw) => transpose(b, x, reversed(shapeOf(b, x).length, draw(4))),
   (b, x, _, draw) => {
     const shape = shapeOf(b, x);
@@ -66,8 +88,7 @@ const STEPS: readonly Step[] = [
     const [first = 1, ...rest] = shapeOf(b, x);
     return first % 2 === 0 ? reshape(b, x, [first / 2, 2, ...rest]) : x;
   },
-  (b, x, _, draw) =>
-    tanh(b, reduce(b, x, draw(2) === 0 ? "sum" : "max", [draw(shapeOf(b, x).length)])),
+  reduced,
   (b, x) =>
     broadcast(
       b,
@@ -79,17 +100,16 @@ const STEPS: readonly Step[] = [
     const dim = draw(shapeOf(b, x).length);
     return tanh(b, cumsum(b, x, dim, { exclusive: draw(2) === 0, reverse: draw(2) === 0 }));
   },
-  (b, x, y, draw) => {
-    const d = draw(shapeOf(b, x).length);
-    const small = shapeOf(b, x).length < 4 ? like(b, x, y) : x;
-    const batch = shapeOf(b, x)
-      .map((_, dim) => [dim, dim] as const)
-      .filter(([dim]) => dim < d);
-    const product = dot(b, x, small, { batch, contract: [[d, d]] });
-    return tanh(b, mul(b, product, constantLike(b, product, 0.2)));
-  },
-  (b, x) => cast(b, compare(b, x, constantLike(b, x, 0.25), "le"), "f32"),
+  product,
+  compared,
 ];
+
+/** Without jumps, where rounding would decide between far values; products in bf16, and more of them. */
+const SMOOTH_STEPS: readonly Step[] = STEPS.flatMap((step) => {
+  if (step === product) return [dotStep("bf16"), dotStep("bf16"), dotStep("bf16")];
+  if (step === reduced) return [summed];
+  return step === largest || step === selected || step === compared ? [] : [step];
+});
 
 const usable = (b: Builder, id: Id): boolean => {
   const shape = shapeOf(b, id);
@@ -97,8 +117,9 @@ const usable = (b: Builder, id: Id): boolean => {
   return shape.length >= 1 && shape.length <= 5 && count <= 4000;
 };
 
-/** The same graph for the same seed. */
-export function randomGraph(seed: number): Graph {
+/** The same graph for the same seed; in bf16 its values are smooth functions of the inputs. */
+export function randomGraph(seed: number, compute: "f32" | "bf16" = "f32"): Graph {
+  const steps = compute === "f32" ? STEPS : SMOOTH_STEPS;
   const uniform = uniformSource(`graph ${seed}`);
   const draw = (n: number) => Math.floor(uniform() * n);
   const b = new Builder(`random ${seed}`);
@@ -107,7 +128,7 @@ export function randomGraph(seed: number): Graph {
   );
   for (let i = 0; i < 24; i++) {
     const [x, y] = [at(values, draw(values.length)), at(values, draw(values.length))];
-    const z = at(STEPS, draw(STEPS.length))(b, x, y, draw);
+    const z = at(steps, draw(steps.length))(b, x, y, draw);
     if (usable(b, z)) values.push(z);
   }
   const results = new Set([

@@ -6,11 +6,11 @@ import type { Graph } from "../../src/ir/graph.ts";
 import type { Gpt } from "../../src/models/gpt/gpt.ts";
 import type { Precision } from "../../src/nn/trace.ts";
 import { LARGEST_F32 } from "../../src/optim/adamw_update.ts";
-import { compile } from "../../src/passes/index.ts";
 import type { Device } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import type { HostValue } from "../../src/train/host_values.ts";
 import type { TrainingProgramName } from "../../src/train/job_programs.ts";
+import { compileIn } from "../../src/train/precision.ts";
 import { buildMicro, buildUpdate } from "../../src/train/programs.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { type Fixture, keyBiasPart, modelOf, relativeError, tensorOf } from "./fixture.ts";
@@ -22,12 +22,18 @@ export type Errors = Record<string, number>;
 export const BOUNDS: Record<Precision, { tensor: number; keyBias: number; training: number }> = {
   f32: { tensor: 2e-6, keyBias: 1e-7, training: 1e-4 },
   mixed: { tensor: 2e-2, keyBias: 1e-3, training: 2e-2 },
+  // 1e-1 is what is promised; measured: 2e-2.
+  bf16: { tensor: 4e-2, keyBias: 2e-3, training: 5e-2 },
 };
 
-function engineFor(device: Device, graphs: Partial<Record<TrainingProgramName, Graph>>): Engine {
+function engineFor(
+  device: Device,
+  precision: Precision,
+  graphs: Partial<Record<TrainingProgramName, Graph>>,
+): Engine {
   const target = targetOf(device);
   const programs = Object.entries(graphs).map(
-    ([name, graph]) => [name as TrainingProgramName, compile(graph, target)] as const,
+    ([name, graph]) => [name as TrainingProgramName, compileIn(precision, graph, target)] as const,
   );
   return new Engine(device, new Map(programs));
 }
@@ -68,7 +74,7 @@ export async function activationErrors(
 ): Promise<Errors> {
   const model = modelOf(fixture);
   const graph = activationGraph(model, batchOf(fixture), precision);
-  const engine = engineFor(device, { eval: graph });
+  const engine = engineFor(device, precision, { eval: graph });
   loadWeights(engine, model, fixture);
   const run = await engine.start("eval", hostInputs(fixture, 0));
   const errors: Errors = {};
@@ -97,7 +103,7 @@ export async function gradientErrors(
 ): Promise<GradientErrors> {
   const model = modelOf(fixture);
   const options = { batch: batchOf(fixture), precision, seed: 0, accumulate: false };
-  const engine = engineFor(device, { micro: buildMicro(model, options) });
+  const engine = engineFor(device, precision, { micro: buildMicro(model, options) });
   loadWeights(engine, model, fixture);
   await (await engine.start("micro", hostInputs(fixture, 0))).done();
   const counted = new Int32Array(1);
@@ -127,7 +133,7 @@ export async function trainingErrors(
   const { learning_rate, betas, eps, weight_decay, grad_clip } = fixture.optimizer;
   const options = { betas, eps, weightDecay: weight_decay, gradClip: grad_clip };
   const micro = { batch: batchOf(fixture), precision, seed: 0, accumulate: false };
-  const engine = engineFor(device, {
+  const engine = engineFor(device, precision, {
     micro: buildMicro(model, micro),
     update: buildUpdate(model, options),
   });

@@ -14,7 +14,7 @@ const device = openTestGpu();
 afterAll(() => device.close());
 
 const cases = VARIANTS.flatMap((name) =>
-  (["f32", "mixed"] as const).map((precision) => [name, precision] as const),
+  (["f32", "mixed", "bf16"] as const).map((precision) => [name, precision] as const),
 );
 
 describe.each(cases)("%s %s", (name, precision) => {
