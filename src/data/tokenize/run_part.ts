@@ -1,6 +1,6 @@
 /**
- * @file One part of the input becomes one shard a split, in a folder of its own. Now and then what is written is made durable and
- * noted in progress.json; after a kill it goes on from there, and the bytes are those of a job that nobody killed.
+ * @file One part of the input becomes one shard a split, in a folder of its own. Now and then what is written is noted, less often
+ * made durable first (part_progress.ts); after a kill it goes on from there, and the bytes are those of a job that nobody killed.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +14,15 @@ import type { Tokenizer } from "../tokenizer.ts";
 import { BadRecord, type Formatter } from "./formatter.ts";
 import { jsonLinesOf } from "./json_lines_of.ts";
 import { makeFormatter } from "./make_formatter.ts";
+import {
+  type BadNote,
+  type PartProgress,
+  PROGRESS,
+  RECENT,
+  RecentNotes,
+  readProgress,
+  writeProgress,
+} from "./part_progress.ts";
 import type { TokenizeSetup } from "./setup.ts";
 import { Splitter } from "./split.ts";
 import { dtypeFor, EMPTY, type SplitState, SplitWriter } from "./split_writer.ts";
@@ -21,6 +30,8 @@ import { dtypeFor, EMPTY, type SplitState, SplitWriter } from "./split_writer.ts
 /** Work is made durable this often, unless that itself is slow: it may take a twentieth of the time. */
 const CHECKPOINT_MS = 500;
 const CHECKPOINT_SHARE = 0.05;
+/** What a kill of the process alone may cost. */
+const NOTE_MS = 50;
 /** Of so many bad lines a part notes where they are. */
 const NOTED_BAD = 10;
 
@@ -38,28 +49,9 @@ export interface PartResult {
   readonly ended: boolean;
 }
 
-interface BadNote {
-  readonly piece: number;
-  readonly position: number;
-  readonly why: string;
-}
-
-/** How far a part has come. */
-interface PartProgress {
-  readonly piece: number;
-  /** Null: the piece was not begun. */
-  readonly at: number | null;
-  /** Split of the document that goes on at `at`. */
-  readonly open: SplitName | null;
-  readonly splits: Readonly<Record<SplitName, SplitState>>;
-  readonly counts: Readonly<Record<string, number>>;
-  readonly bad: readonly BadNote[];
-}
-
 type PlaceOf = (position: number) => Promise<ErrorPlace>;
 
 const DONE = "done.json";
-const PROGRESS = "progress.json";
 
 export function finishedPart(folder: string): PartResult | null {
   const path = join(folder, DONE);
@@ -140,7 +132,7 @@ export class PartRunner {
     const ended = last === undefined || (await this.reader.endOf(last));
     const result = { splits: part.splits, counts: part.counts, bad, ended };
     writeAtomically(join(folder, DONE), `${JSON.stringify(result)}\n`);
-    rmSync(join(folder, PROGRESS), { force: true });
+    for (const file of [PROGRESS, RECENT]) rmSync(join(folder, file), { force: true });
     return result;
   }
 }
@@ -171,7 +163,9 @@ class Part {
   private open: SplitName | null;
   /** Since the last checkpoint. */
   private hadRecords = false;
+  private readonly recent: RecentNotes;
   private due = performance.now() + CHECKPOINT_MS;
+  private noteDue = performance.now() + NOTE_MS;
   private seen: { tokens: number; documents: number };
 
   constructor(work: PartWork) {
@@ -181,17 +175,17 @@ class Part {
     this.formatter = formatter;
     this.splitter = splitter;
     this.folder = folder;
-    const path = join(folder, PROGRESS);
-    const from = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PartProgress) : null;
+    const dtype = dtypeFor(tokenizer.vocabSize);
+    const from = readProgress(folder, dtype, formatter.masked);
     this.piece = from?.piece ?? 0;
     this.at = from?.at ?? null;
     this.open = from?.open ?? null;
     this.counts = { ...from?.counts };
     this.bad = [...(from?.bad ?? [])];
-    const dtype = dtypeFor(tokenizer.vocabSize);
     const writer = (split: SplitName): SplitWriter =>
       new SplitWriter(folder, split, dtype, formatter.masked, from?.splits[split] ?? EMPTY);
     this.writers = { train: writer("train"), validation: writer("validation") };
+    this.recent = new RecentNotes(folder);
     this.seen = this.sums();
   }
 
@@ -225,7 +219,9 @@ class Part {
       for (const [index, item] of batch.items.entries())
         await this.takeOrNote(item, () => batch.position(index), placeOf);
     this.at = batch.next;
-    if (performance.now() >= this.due) this.checkpoint();
+    const now = performance.now();
+    if (now >= this.due) this.checkpoint();
+    else if (now >= this.noteDue) this.note();
   }
 
   /** Lines that the native reader leaves go the way of all records. */
@@ -301,11 +297,22 @@ class Part {
     if (this.hadRecords) Bun.gc(true);
     this.hadRecords = false;
     for (const writer of Object.values(this.writers)) writer.flush();
-    const { piece, at, open, splits, counts, bad } = this;
-    const progress: PartProgress = { piece, at, open, splits, counts, bad };
-    writeAtomically(join(this.folder, PROGRESS), `${JSON.stringify(progress)}\n`);
+    writeProgress(this.folder, this.progress);
+    this.note();
     const now = performance.now();
     this.due = now + Math.max(CHECKPOINT_MS, (now - begun) / CHECKPOINT_SHARE);
+  }
+
+  private get progress(): PartProgress {
+    const { piece, at, open, splits, counts, bad } = this;
+    return { piece, at, open, splits, counts, bad };
+  }
+
+  /** As a checkpoint, but for the end of the system. */
+  private note(): void {
+    for (const writer of Object.values(this.writers)) writer.write();
+    this.recent.write(this.progress);
+    this.noteDue = performance.now() + NOTE_MS;
   }
 
   finish(): void {
@@ -314,5 +321,6 @@ class Part {
 
   close(): void {
     for (const writer of Object.values(this.writers)) writer.close();
+    this.recent.close();
   }
 }

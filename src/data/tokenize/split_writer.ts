@@ -63,20 +63,45 @@ class Growing {
     fdatasyncSync(this.fd);
   }
 
-  close(): void {
-    closeSync(this.fd);
-  }
-
-  private write(): void {
+  /** Hands what waits to the system: it outlives this process. */
+  write(): void {
     const bytes = this.bytes.subarray(0, this.filled * this.buffer.BYTES_PER_ELEMENT);
     writeAll(this.fd, bytes, this.at);
     this.at += bytes.length;
     this.filled = 0;
   }
+
+  close(): void {
+    closeSync(this.fd);
+  }
 }
 
-export const partFile = (folder: string, split: SplitName, what: "tokens" | "starts" | "mask") =>
+type What = "tokens" | "starts" | "mask";
+
+export const partFile = (folder: string, split: SplitName, what: What) =>
   join(folder, `${split}.${what}`);
+
+interface SplitFile {
+  readonly path: string;
+  readonly dtype: TokenDtype;
+  readonly bytes: number;
+}
+
+/** The files of a split that has come so far. */
+export function splitFiles(
+  folder: string,
+  split: SplitName,
+  dtype: TokenDtype,
+  masked: boolean,
+  { tokens, documents }: SplitState,
+): readonly SplitFile[] {
+  const file = (what: What, of: TokenDtype, count: number): SplitFile => {
+    const bytes = count * DTYPES[of].BYTES_PER_ELEMENT;
+    return { path: partFile(folder, split, what), dtype: of, bytes };
+  };
+  const files = [file("tokens", dtype, tokens), file("starts", "u32", 2 * documents)];
+  return masked ? [...files, file("mask", "u8", tokens)] : files;
+}
 
 export class SplitWriter {
   private readonly tokens: Growing;
@@ -95,12 +120,13 @@ export class SplitWriter {
     masked: boolean,
     state: SplitState,
   ) {
-    const { BYTES_PER_ELEMENT: width } = DTYPES[dtype];
-    const file = (what: "tokens" | "starts" | "mask", of: TokenDtype, bytes: number): Growing =>
-      new Growing(partFile(folder, split, what), of, bytes);
-    this.tokens = file("tokens", dtype, state.tokens * width);
-    this.starts = file("starts", "u32", state.documents * 8);
-    this.mask = masked ? file("mask", "u8", state.tokens) : null;
+    const [tokens, starts, mask] = splitFiles(folder, split, dtype, masked, state).map(
+      (file) => new Growing(file.path, file.dtype, file.bytes),
+    );
+    assert(tokens !== undefined && starts !== undefined, "a split has tokens and starts");
+    this.tokens = tokens;
+    this.starts = starts;
+    this.mask = mask ?? null;
     this.count = state.tokens;
     this.documents = state.documents;
     this.textBytes = state.text_bytes;
@@ -141,6 +167,10 @@ export class SplitWriter {
 
   flush(): void {
     for (const file of [this.tokens, this.starts, this.mask]) file?.flush();
+  }
+
+  write(): void {
+    for (const file of [this.tokens, this.starts, this.mask]) file?.write();
   }
 
   /** Notes where the last document ends. */
