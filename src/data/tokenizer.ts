@@ -1,4 +1,5 @@
 /** @file What the rest of the program knows of a tokenizer. */
+import type { TokenizerDefinition } from "./tokenizers/tokenizer_json.ts";
 
 /** Token ids as stored: as narrow as the vocabulary allows. */
 export type Tokens = Uint8Array | Uint16Array | Uint32Array;
@@ -28,6 +29,8 @@ export interface Tokenizer {
   /** SHA-256 in hex of all that decides which ids a text becomes; equal exactly for tokenizers that agree on every text. */
   readonly fingerprint: string;
   readonly special: SpecialIds;
+  /** Of its tokenizer.json all but the model; without: it has none. */
+  readonly definition?: TokenizerDefinition | undefined;
   /** The id of a token that stands for exactly this text (special tokens included), if there is one. */
   idOf(token: string): number | undefined;
   /** Bytes that are not UTF-8 are encoded as they are by byte-level tokenizers, as U+FFFD by others. */

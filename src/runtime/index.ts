@@ -22,6 +22,7 @@ export { type FailurePlace, NativeError, type StatusName } from "./native_error.
 export { LoadedProgram, type ProgramInfo, type Slot, type Ticket } from "./program.ts";
 export {
   type BpeVocabulary,
+  type LentTokenizer,
   type LookFor,
   NativeTokenizer,
   type WordPattern,

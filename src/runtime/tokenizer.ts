@@ -59,6 +59,12 @@ const forgotten = new FinalizationRegistry<number>((handle) => {
 /** Text of this many bytes goes through room that is kept, so that short texts allocate nothing but their tokens. */
 const KEPT_BYTES = 1 << 20;
 
+/** Plain data. */
+export interface LentTokenizer {
+  readonly handle: number;
+  readonly wide: boolean;
+}
+
 export class NativeTokenizer {
   private readonly library = openLibrary();
   private readonly handle: number;
@@ -66,13 +72,29 @@ export class NativeTokenizer {
   private room: Uint16Array | Uint32Array | undefined;
   private utf8: Uint8Array | undefined;
 
+  private constructor(handle: number, wide: boolean) {
+    this.handle = handle;
+    this.wide = wide;
+  }
+
   /** Throws NativeError `unsupported` for vocabularies that only the reference can do. */
-  constructor(vocabulary: BpeVocabulary) {
+  static open(vocabulary: BpeVocabulary): NativeTokenizer {
     const spec = specOf(vocabulary);
-    const { symbols } = this.library;
-    this.handle = checked(this.library, symbols.theseus_tokenizer_open(spec, spec.length));
-    this.wide = vocabulary.kinds.length > 1 << 16;
-    forgotten.register(this, this.handle, this);
+    const library = openLibrary();
+    const handle = checked(library, library.symbols.theseus_tokenizer_open(spec, spec.length));
+    const opened = new NativeTokenizer(handle, vocabulary.kinds.length > 1 << 16);
+    forgotten.register(opened, handle, opened);
+    return opened;
+  }
+
+  /** For another thread of the process, which may use it as long as this one is there. */
+  lend(): LentTokenizer {
+    const { handle, wide } = this;
+    return { handle, wide };
+  }
+
+  static borrow({ handle, wide }: LentTokenizer): NativeTokenizer {
+    return new NativeTokenizer(handle, wide);
   }
 
   encode(text: string | Uint8Array, lookFor: LookFor, threads: number): Uint16Array | Uint32Array {

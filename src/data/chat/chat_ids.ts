@@ -4,7 +4,6 @@
  */
 import { assert } from "../../util/errors.ts";
 import type { Tokenizer, Tokens } from "../tokenizer.ts";
-import { parseTokenizerJson } from "../tokenizers/tokenizer_json.ts";
 import type { Stretch } from "./special_texts.ts";
 import type { Span } from "./turn_spans.ts";
 
@@ -40,8 +39,7 @@ const found = new WeakMap<Tokenizer, Exactness>();
 function exactnessOf(tokenizer: Tokenizer): Exactness {
   let exact = found.get(tokenizer);
   if (exact === undefined) {
-    const text = tokenizer.files()["tokenizer.json"];
-    const json = text === undefined ? undefined : parseTokenizerJson(text, tokenizer.name);
+    const { definition: json } = tokenizer;
     let holds: Exactness["holds"] = never;
     if (json === undefined || (json.decoder?.type === "ByteLevel" && json.normalizer === null))
       holds = () => true;

@@ -3,7 +3,6 @@
  * wrote it, and only text where a message did: nobody can end a turn, or begin one, from inside a message.
  */
 import type { Tokenizer } from "../tokenizer.ts";
-import { parseTokenizerJson } from "../tokenizers/tokenizer_json.ts";
 
 const found = new WeakMap<Tokenizer, SpecialTexts>();
 
@@ -38,8 +37,7 @@ export class SpecialTexts {
   static of(tokenizer: Tokenizer): SpecialTexts {
     let special = found.get(tokenizer);
     if (special === undefined) {
-      const text = tokenizer.files()["tokenizer.json"];
-      const added = text === undefined ? [] : parseTokenizerJson(text, tokenizer.name).added_tokens;
+      const added = tokenizer.definition?.added_tokens ?? [];
       special = new SpecialTexts(
         added.filter((token) => token.special).map((token) => token.content),
       );

@@ -7,6 +7,8 @@ import { assert } from "../../util/errors.ts";
 import { fromThread } from "../../util/thread_error.ts";
 import { workerEntry } from "../../util/worker_entry.ts";
 import type { Piece } from "../sources/source_file.ts";
+import type { Tokenizer } from "../tokenizer.ts";
+import { type SharedTokenizer, shareTokenizer } from "../tokenizers/share_tokenizer.ts";
 import type { CommittedPart } from "./commit.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { type PlanItem, rangeOf } from "./plan.ts";
@@ -21,6 +23,7 @@ const surroundings = (): WorkerOptions =>
 
 export interface PoolOptions {
   readonly setup: TokenizeSetup;
+  readonly tokenizer: Tokenizer;
   readonly items: readonly PlanItem[];
   readonly workers: number;
   folderOf(pieces: readonly Piece[]): string;
@@ -83,12 +86,14 @@ class ItemState {
 export class Pool {
   private readonly options: PoolOptions;
   private readonly states: readonly ItemState[];
+  private readonly shared: SharedTokenizer | null;
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
   private readonly threads: Worker[] = [];
   private opening: Promise<void> = Promise.resolve();
 
   constructor(options: PoolOptions) {
     this.options = options;
+    this.shared = shareTokenizer(options.tokenizer);
     this.states = options.items.map((item) => new ItemState(item));
   }
 
@@ -156,6 +161,7 @@ export class Pool {
 
   /** One worker from its first part to its last; false when it was stopped before. */
   private async work(first: Task): Promise<boolean> {
+    if (this.shared !== null) return this.workNow(first, () => {});
     // One after another: opening a tokenizer takes far more memory than having one.
     const before = this.opening;
     let opened: () => void = () => {};
@@ -198,7 +204,7 @@ export class Pool {
           }
         }
       };
-      send({ kind: "setup", setup: this.options.setup, stop: this.stop });
+      send({ kind: "setup", setup: this.options.setup, tokenizer: this.shared, stop: this.stop });
     });
   }
 }

@@ -178,7 +178,7 @@ async function makeParts(
   request: TokenizeRequest,
   work: string,
 ): Promise<readonly CommittedPart[] | null> {
-  const { setup, formatter, shardBytes, workers, signal } = request;
+  const { setup, tokenizer, formatter, shardBytes, workers, signal } = request;
   const items = planParts(setup, formatter.columns, shardBytes);
   const settings = settingsOf(request);
   const folderOf = (pieces: readonly Piece[]): string => {
@@ -192,7 +192,7 @@ async function makeParts(
   const begun = performance.now();
   let [doneBytes, bytes, tokens, documents] = [0, 0, 0, 0];
   const pool = new Pool({
-    ...{ setup, items, workers, signal, folderOf, finished: finishedPart },
+    ...{ setup, tokenizer, items, workers, signal, folderOf, finished: finishedPart },
     passed(more) {
       doneBytes += more;
     },

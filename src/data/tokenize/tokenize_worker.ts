@@ -2,6 +2,7 @@
 import { assert } from "../../util/errors.ts";
 import { toThread } from "../../util/thread_error.ts";
 import { openTokenizer } from "../tokenizers/open_tokenizer.ts";
+import { adoptTokenizer } from "../tokenizers/share_tokenizer.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { PartRunner } from "./run_part.ts";
 
@@ -38,11 +39,15 @@ async function runPart({ folder, pieces }: ToWorker & { kind: "part" }): Promise
 
 async function handle(message: ToWorker): Promise<void> {
   if (message.kind === "part") return runPart(message);
+  const { setup, tokenizer: shared } = message;
   stop = message.stop;
-  runner = new PartRunner(message.setup, await openTokenizer(message.setup.tokenizer));
-  // Reading a vocabulary leaves ten times its size behind, in every worker.
-  Bun.gc(true);
-  Bun.shrink();
+  if (shared !== null) runner = new PartRunner(setup, adoptTokenizer(shared));
+  else {
+    runner = new PartRunner(setup, await openTokenizer(setup.tokenizer));
+    // Reading a vocabulary leaves ten times its size behind, in every worker.
+    Bun.gc(true);
+    Bun.shrink();
+  }
   tell({ kind: "ready" });
 }
 

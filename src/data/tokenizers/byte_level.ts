@@ -4,6 +4,8 @@ import { type Encoder, tokensOf } from "./encoder.ts";
 import type { Around } from "./post_processor.ts";
 import { bytesAsText, shownBytes, textAsBytes } from "./text_bytes.ts";
 import type { TokenTable } from "./token_table.ts";
+import { TOKENIZER_FILE } from "./tokenizer_folder.ts";
+import type { TokenizerDefinition } from "./tokenizer_json.ts";
 
 export interface ByteLevelParts {
   readonly name: string;
@@ -15,7 +17,11 @@ export interface ByteLevelParts {
   readonly marks: ReadonlySet<number>;
   readonly around: Around;
   readonly encoder: Encoder;
-  readonly files: () => Readonly<Record<string, string>>;
+  readonly definition: TokenizerDefinition;
+  /** Text of its tokenizer.json; null for one that another thread opened. */
+  readonly json: (() => string) | null;
+  /** Files that stand beside it. */
+  readonly beside: Readonly<Record<string, string>>;
 }
 
 export class ByteLevelTokenizer implements Tokenizer {
@@ -24,11 +30,14 @@ export class ByteLevelTokenizer implements Tokenizer {
   readonly fingerprint: string;
   readonly special: SpecialIds;
   readonly encoder: Encoder;
-  readonly files: () => Readonly<Record<string, string>>;
-  private readonly table: TokenTable;
-  private readonly marks: ReadonlySet<number>;
-  private readonly around: Around;
-  private readonly lengths: Uint32Array;
+  readonly definition: TokenizerDefinition;
+  readonly beside: Readonly<Record<string, string>>;
+  readonly table: TokenTable;
+  readonly marks: ReadonlySet<number>;
+  readonly around: Around;
+  /** Bytes of text of each id; made when it is first asked for. */
+  private lengths: Uint32Array | undefined;
+  private readonly json: (() => string) | null;
 
   constructor(parts: ByteLevelParts) {
     this.name = parts.name;
@@ -39,10 +48,9 @@ export class ByteLevelTokenizer implements Tokenizer {
     this.marks = parts.marks;
     this.around = parts.around;
     this.encoder = parts.encoder;
-    this.files = parts.files;
-    this.lengths = Uint32Array.from({ length: this.vocabSize }, (_, id) =>
-      parts.marks.has(id) ? 0 : parts.table.lengthOf(id),
-    );
+    this.definition = parts.definition;
+    this.beside = parts.beside;
+    this.json = parts.json;
   }
 
   idOf(token: string): number | undefined {
@@ -75,9 +83,22 @@ export class ByteLevelTokenizer implements Tokenizer {
     };
   }
 
+  files(): Readonly<Record<string, string>> {
+    const { json, beside } = this;
+    return json === null ? beside : { [TOKENIZER_FILE]: json(), ...beside };
+  }
+
   byteCount(ids: Tokens): number {
+    this.lengths ??= this.textLengths();
     let bytes = 0;
     for (const id of ids) bytes += this.lengths[id] ?? 0;
     return bytes;
+  }
+
+  private textLengths(): Uint32Array {
+    const lengths = new Uint32Array(this.vocabSize);
+    for (let id = 0; id < lengths.length; id++) lengths[id] = this.table.lengthOf(id);
+    for (const id of this.marks) lengths[id] = 0;
+    return lengths;
   }
 }

@@ -14,6 +14,7 @@ import {
   type AddedToken,
   type BpeModel,
   isComponent,
+  type TokenizerDefinition,
   type TokenizerJson,
 } from "./tokenizer_json.ts";
 
@@ -26,19 +27,22 @@ function matcherOf(added: readonly AddedToken[]): RegExp {
 export class Native implements Encoder {
   readonly kind = "native";
   readonly native: NativeTokenizer;
-  readonly vocabulary: BpeVocabulary;
   readonly composes: boolean;
   private readonly matcher: RegExp;
   private readonly specials: ReadonlySet<string>;
   private readonly vocabSize: number;
 
-  constructor(vocabulary: BpeVocabulary, added: readonly AddedToken[], compose: boolean) {
-    this.native = new NativeTokenizer(vocabulary);
-    this.vocabulary = vocabulary;
-    this.vocabSize = vocabulary.kinds.length;
+  constructor(
+    native: NativeTokenizer,
+    vocabSize: number,
+    json: Pick<TokenizerJson, "added_tokens" | "normalizer">,
+  ) {
+    const { added_tokens: added } = json;
+    this.native = native;
+    this.vocabSize = vocabSize;
     this.matcher = matcherOf(added);
     this.specials = new Set(added.filter((each) => each.special).map(({ content }) => content));
-    this.composes = compose;
+    this.composes = composes(json);
   }
 
   encode(text: string | Uint8Array, parseSpecial: boolean): Tokens {
@@ -134,13 +138,18 @@ function mergesOf(model: BpeModel): Uint32Array | string {
   return pairs;
 }
 
+export interface OpenedNative {
+  readonly encoder: Native;
+  readonly vocabulary: BpeVocabulary;
+}
+
 /** The native encoder, or why there is none for this tokenizer. */
 export function nativeEncoder(
   json: TokenizerJson,
   model: BpeModel,
   table: TokenTable,
   kinds: Uint8Array,
-): Native | string {
+): OpenedNative | string {
   const pattern = wordPatternOf(json.pre_tokenizer);
   if (pattern === undefined) return "a pre-tokenizer that is not among the known patterns";
   const problem = problemOf(json, model);
@@ -164,10 +173,11 @@ export function nativeEncoder(
 
 export function nativeOf(
   vocabulary: BpeVocabulary,
-  json: Omit<TokenizerJson, "model">,
-): Native | string {
+  json: TokenizerDefinition,
+): OpenedNative | string {
   try {
-    return new Native(vocabulary, json.added_tokens, composes(json));
+    const native = NativeTokenizer.open(vocabulary);
+    return { encoder: new Native(native, vocabulary.kinds.length, json), vocabulary };
   } catch (error) {
     if (error instanceof NativeError && error.status === "unsupported") return error.message;
     throw error;

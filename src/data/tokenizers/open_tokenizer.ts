@@ -8,13 +8,19 @@ import type { Tokenizer } from "../tokenizer.ts";
 import { ByteLevelTokenizer } from "./byte_level.ts";
 import { fingerprintOfJson, fingerprintOfNative } from "./fingerprint.ts";
 import { hubTokenizer } from "./hub_tokenizer.ts";
-import { Native, nativeEncoder, nativeOf } from "./native.ts";
+import { nativeEncoder, nativeOf } from "./native.ts";
 import { ENCODING_CONFIG, ENCODING_NAMES, openEncoding } from "./openai.ts";
 import { aroundOf } from "./post_processor.ts";
 import { Reference } from "./reference.ts";
 import { TextLevelTokenizer } from "./text_level.ts";
 import { readTokenizerFolder, specialIdsOf, TOKENIZER_FILE } from "./tokenizer_folder.ts";
-import { type AddedToken, type BpeModel, isBpe, type TokenizerJson } from "./tokenizer_json.ts";
+import {
+  type AddedToken,
+  type BpeModel,
+  definitionOf,
+  isBpe,
+  type TokenizerJson,
+} from "./tokenizer_json.ts";
 import { ofModel, sizeOf } from "./vocabulary.ts";
 
 const HUB = "hf:";
@@ -35,24 +41,23 @@ const marksOf = (added: readonly AddedToken[]): ReadonlySet<number> =>
 
 function encodingNamed(name: string): Tokenizer {
   const { vocabulary, table, parts, json } = openEncoding(name);
-  const encoder = nativeOf(vocabulary, parts);
-  if (typeof encoder === "string") throw new Error(`internal: ${name}: ${encoder}`);
+  const opened = nativeOf(vocabulary, parts);
+  if (typeof opened === "string") throw new Error(`internal: ${name}: ${opened}`);
+  const { encoder } = opened;
   const added = parts.added_tokens;
   const merges = encoder.native.merges();
   const around = aroundOf(null);
-  let files: Readonly<Record<string, string>> | undefined;
+  let text: string | undefined;
   return new ByteLevelTokenizer({
-    ...{ name, table, around, encoder },
+    ...{ name, table, around, encoder, definition: definitionOf(parts) },
     fingerprint: fingerprintOfNative(vocabulary, merges, { added, compose: false, around }),
     special: specialIdsOf(ENCODING_CONFIG, idOfAdded(added)),
     marks: marksOf(added),
-    files: () => {
-      files ??= {
-        [TOKENIZER_FILE]: `${JSON.stringify(json(merges), null, 1)}\n`,
-        "tokenizer_config.json": `${JSON.stringify(ENCODING_CONFIG, null, 2)}\n`,
-      };
-      return files;
+    json: () => {
+      text ??= `${JSON.stringify(json(merges), null, 1)}\n`;
+      return text;
     },
+    beside: { "tokenizer_config.json": `${JSON.stringify(ENCODING_CONFIG, null, 2)}\n` },
   });
 }
 
@@ -80,6 +85,7 @@ async function fromFiles(name: string): Promise<Tokenizer> {
 
 function byteLevel(source: Source, model: BpeModel): Tokenizer {
   const { name, path, json, config } = source;
+  const { [TOKENIZER_FILE]: text = "", ...beside } = source.files;
   const added = json.added_tokens;
   const { table, kinds, conflict } = ofModel(model, added);
   const native =
@@ -89,17 +95,18 @@ function byteLevel(source: Source, model: BpeModel): Tokenizer {
   if (typeof native === "string")
     log.warn(`${name} is encoded by the slow reference (about 1 MB/s): ${native}`);
   const encoder =
-    native instanceof Native
-      ? native
+    typeof native !== "string"
+      ? native.encoder
       : new Reference(json, { path, vocabSize: table.size, why: native });
   const around = aroundOf(json.post_processor);
   const find = idOfAdded(added);
   return new ByteLevelTokenizer({
-    ...{ name, table, around, encoder, files: () => source.files, marks: marksOf(added) },
+    ...{ name, table, around, encoder, marks: marksOf(added) },
+    ...{ definition: definitionOf(json), json: () => text, beside },
     fingerprint:
-      native instanceof Native
-        ? fingerprintOfNative(native.vocabulary, native.native.merges(), {
-            ...{ added, around, compose: native.composes },
+      typeof native !== "string"
+        ? fingerprintOfNative(native.vocabulary, native.encoder.native.merges(), {
+            ...{ added, around, compose: native.encoder.composes },
           })
         : fingerprintOfJson(json),
     special: specialIdsOf(config, (content) => find(content) ?? model.vocab[content]),
@@ -111,7 +118,8 @@ function textLevel(source: Source): Tokenizer {
   const reference = new Reference(json, { path, vocabSize: 1 << 20, why: "no byte-level BPE" });
   const { library } = reference;
   return new TextLevelTokenizer({
-    ...{ name, reference, files: () => files, marks: marksOf(json.added_tokens) },
+    ...{ name, reference, definition: definitionOf(json), files: () => files },
+    marks: marksOf(json.added_tokens),
     vocabSize: sizeOf(library.get_vocab().values(), json.added_tokens),
     fingerprint: fingerprintOfJson(json),
     special: specialIdsOf(config, (content) => library.token_to_id(content)),

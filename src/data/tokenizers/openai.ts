@@ -51,13 +51,18 @@ export const ENCODING_NAMES: readonly string[] = Object.keys(ENCODINGS);
 
 /** Tokens by rank, each a length in one byte and its bytes. */
 function unpack(packed: Uint8Array): TokenTable {
-  const tokens: [number, Uint8Array][] = [];
-  for (let at = 0; at < packed.length; ) {
-    const end = at + 1 + (packed[at] ?? 0);
-    tokens.push([tokens.length, packed.subarray(at + 1, end)]);
-    at = end;
+  let size = 0;
+  for (let at = 0; at < packed.length; at += 1 + (packed[at] ?? 0)) size++;
+  const starts = new Uint32Array(size + 1);
+  const bytes = new Uint8Array(packed.length - size);
+  // Every start of the program comes through here: nothing is made for each of the tokens.
+  for (let [at, id, to] = [0, 0, 0]; at < packed.length; id++) {
+    const length = packed[at] ?? 0;
+    for (let i = 1; i <= length; i++) bytes[to++] = packed[at + i] ?? 0;
+    starts[id + 1] = to;
+    at += 1 + length;
   }
-  return TokenTable.of(tokens, tokens.length);
+  return new TokenTable(bytes, starts);
 }
 
 function modelOf(

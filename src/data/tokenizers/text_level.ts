@@ -7,6 +7,7 @@ import { type Encoder, tokensOf } from "./encoder.ts";
 import type { Around } from "./post_processor.ts";
 import type { Reference } from "./reference.ts";
 import { shownBytes, textAsBytes } from "./text_bytes.ts";
+import type { TokenizerDefinition } from "./tokenizer_json.ts";
 
 export interface TextLevelParts {
   readonly name: string;
@@ -16,6 +17,7 @@ export interface TextLevelParts {
   readonly marks: ReadonlySet<number>;
   readonly around: Around;
   readonly reference: Reference;
+  readonly definition: TokenizerDefinition;
   readonly files: () => Readonly<Record<string, string>>;
 }
 
@@ -27,6 +29,7 @@ export class TextLevelTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly fingerprint: string;
   readonly special: SpecialIds;
+  readonly definition: TokenizerDefinition;
   readonly files: () => Readonly<Record<string, string>>;
   private readonly marks: ReadonlySet<number>;
   private readonly around: Around;
@@ -40,6 +43,7 @@ export class TextLevelTokenizer implements Tokenizer {
     this.marks = parts.marks;
     this.around = parts.around;
     this.reference = parts.reference;
+    this.definition = parts.definition;
     this.files = parts.files;
   }
 

@@ -37,6 +37,17 @@ export interface TokenizerJson {
   readonly model: Component;
 }
 
+/** Small beside the vocabulary, which is in the model. */
+export type TokenizerDefinition = Pick<
+  TokenizerJson,
+  "added_tokens" | "normalizer" | "pre_tokenizer" | "post_processor" | "decoder"
+>;
+
+export function definitionOf(json: TokenizerDefinition): TokenizerDefinition {
+  const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder } = json;
+  return { added_tokens, normalizer, pre_tokenizer, post_processor, decoder };
+}
+
 type Json = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Json =>

@@ -1,4 +1,5 @@
 /** @file A vocabulary with its added tokens: bytes by id, and where each id comes from. */
+import { assert } from "../../util/errors.ts";
 import { bytesOfChars } from "./byte_alphabet.ts";
 import { textAsBytes } from "./text_bytes.ts";
 import { TokenTable } from "./token_table.ts";
@@ -54,8 +55,20 @@ export const ofModel = (model: BpeModel, added: readonly AddedToken[]): Vocabula
     added,
   );
 
-export const ofRanks = (ranks: TokenTable, added: readonly AddedToken[]): Vocabulary =>
-  vocabularyOf(
-    Array.from({ length: ranks.size }, (_, id) => [id, ranks.bytesOf(id)]),
-    added,
-  );
+/** Of ranks and added tokens whose ids lie above them. */
+export function ofRanks(ranks: TokenTable, added: readonly AddedToken[]): Vocabulary {
+  const size = Math.max(ranks.size, sizeOf([], added));
+  const contents = added
+    .map(({ id, content }) => [id, textAsBytes(content)] as const)
+    .toSorted(([a], [b]) => a - b);
+  const starts = new Uint32Array(size + 1).fill(ranks.bytes.length);
+  starts.set(ranks.starts);
+  const kinds = new Uint8Array(size).fill(KIND.model, 0, ranks.size);
+  for (const [id, { length }] of contents) {
+    assert(id >= ranks.size, `added token ${id} among ${ranks.size} ranks`);
+    kinds[id] = KIND.added;
+    starts.fill((starts[id] ?? 0) + length, id + 1);
+  }
+  const bytes = Buffer.concat([ranks.bytes, ...contents.map(([, content]) => content)]);
+  return { table: new TokenTable(new Uint8Array(bytes), starts), kinds, conflict: undefined };
+}

@@ -160,12 +160,10 @@ describe("tokens and spans", () => {
       vocabSize: 1 << 16,
       encode: (text) => Uint16Array.from(String(text).match(/[\s\S]{1,3}/g) ?? [], idOf),
       decode: (ids) => Array.from(ids, (id) => pieces[id] ?? "").join(""),
-      files: () => ({
-        "tokenizer.json": JSON.stringify({
-          ...{ added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null },
-          ...{ decoder: { type: "Metaspace" }, model: { type: "Unigram", vocab: [] } },
-        }),
-      }),
+      definition: {
+        ...{ added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null },
+        decoder: { type: "Metaspace" },
+      },
     };
     const template = ownTemplate(
       "{% for m in messages %}<{{ m.role }}>{{ m.content }}|{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
