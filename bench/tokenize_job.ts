@@ -82,7 +82,7 @@ try {
       validationFraction: 0.005,
       onBadLine: "fail",
     };
-    const runner = new PartRunner(setup, tokenizer, natively);
+    const runner = await PartRunner.open(setup, tokenizer, natively);
     const out = join(folder, crypto.randomUUID());
     mkdirSync(out);
     const hooks = { progress() {}, stopped: () => false };

@@ -5,7 +5,8 @@ import type { Shard, TokensIndex } from "../data/shards/format.ts";
 import { sourceFields } from "../data/sources/fields.ts";
 import type { SourceValues } from "../data/sources/resolve.ts";
 import { tokensFields } from "../data/tokenize/fields.ts";
-import { makeFormatter, warnOfMarkers } from "../data/tokenize/make_formatter.ts";
+import { warnOfMarkers } from "../data/tokenize/make_chat_formatter.ts";
+import { makeFormatter } from "../data/tokenize/make_formatter.ts";
 import type { TokenizeSetup } from "../data/tokenize/setup.ts";
 import { type TokenizeProgress, tokenizeFolder } from "../data/tokenize/tokenize_folder.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
@@ -96,7 +97,7 @@ export async function runTokenization(
       origin: originOf(source),
       setup,
       tokenizer,
-      formatter: makeFormatter(setup, tokenizer),
+      formatter: await makeFormatter(setup, tokenizer),
     },
     shardBytes: shardMb * MIB,
     workers: workers ?? Math.min(USUAL_WORKERS, availableParallelism()),

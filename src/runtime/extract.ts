@@ -3,7 +3,6 @@
  * checked by hash at every start. Clusters mount /tmp noexec or full, so several places are tried, then memory.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -19,7 +18,8 @@ import { join } from "node:path";
 import { DeviceError } from "../util/errors.ts";
 import { cacheFolders } from "./library_cache.ts";
 
-const hashOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const hashOf = (bytes: Uint8Array): string =>
+  new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 
 /** `clean` keeps what was used lately. */
 function touch(path: string): void {

@@ -2,7 +2,6 @@
 import type { ErrorPlace } from "../../util/errors.ts";
 import { LineBlocks, linesAt } from "./line_blocks.ts";
 import { lineBatches } from "./read_lines.ts";
-import { parquetBatches } from "./read_parquet.ts";
 import { paragraphs, wholeText } from "./read_text.ts";
 import type { Batch, Piece, ReadOptions, SourceFile } from "./source_file.ts";
 
@@ -31,6 +30,8 @@ export class PieceReader {
     const { options } = this;
     if (file.content === "parquet") {
       const [first, last] = piece.kind === "groups" ? [piece.first, piece.last] : [0, Infinity];
+      // Loaded for those who need it: every worker of a job begins here.
+      const { parquetBatches } = await import("./read_parquet.ts");
       yield* parquetBatches(file, options, first, last, from ?? 0);
     } else if (hasLines(file, options)) {
       const [start, end] = piece.kind === "range" ? [piece.start, piece.end] : [0, Infinity];

@@ -72,15 +72,28 @@ export class PartRunner {
   private readonly splitter: Splitter;
   private readonly jsonLines: JsonLines | null;
 
-  /** `natively`: JSON is read natively where that gives the same bytes. */
-  constructor(setup: TokenizeSetup, tokenizer: Tokenizer, natively = true) {
+  private constructor(
+    setup: TokenizeSetup,
+    tokenizer: Tokenizer,
+    formatter: Formatter,
+    natively: boolean,
+  ) {
     this.setup = setup;
     this.tokenizer = tokenizer;
-    this.formatter = makeFormatter(setup, tokenizer);
+    this.formatter = formatter;
     const { columns } = this.formatter;
     this.reader = new PieceReader(setup.files, { ...setup.read, columns });
     this.splitter = new Splitter(setup.seed, setup.validationFraction);
     this.jsonLines = natively ? jsonLinesOf(tokenizer, this.formatter, this.splitter) : null;
+  }
+
+  /** `natively`: text is read natively where that gives the same bytes. */
+  static async open(
+    setup: TokenizeSetup,
+    tokenizer: Tokenizer,
+    natively = true,
+  ): Promise<PartRunner> {
+    return new PartRunner(setup, tokenizer, await makeFormatter(setup, tokenizer), natively);
   }
 
   close(): Promise<void> {

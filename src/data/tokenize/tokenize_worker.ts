@@ -1,7 +1,6 @@
 /** @file A worker of a tokenization job. It is an entry of its own: the executable carries it beside the main program. */
 import { assert } from "../../util/errors.ts";
 import { toThread } from "../../util/thread_error.ts";
-import { openTokenizer } from "../tokenizers/open_tokenizer.ts";
 import { adoptTokenizer } from "../tokenizers/share_tokenizer.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { PartRunner } from "./run_part.ts";
@@ -41,9 +40,10 @@ async function handle(message: ToWorker): Promise<void> {
   if (message.kind === "part") return runPart(message);
   const { setup, tokenizer: shared } = message;
   stop = message.stop;
-  if (shared !== null) runner = new PartRunner(setup, adoptTokenizer(shared));
+  if (shared !== null) runner = await PartRunner.open(setup, adoptTokenizer(shared));
   else {
-    runner = new PartRunner(setup, await openTokenizer(setup.tokenizer));
+    const { openTokenizer } = await import("../tokenizers/open_tokenizer.ts");
+    runner = await PartRunner.open(setup, await openTokenizer(setup.tokenizer));
     // Reading a vocabulary leaves ten times its size behind, in every worker.
     Bun.gc(true);
     Bun.shrink();

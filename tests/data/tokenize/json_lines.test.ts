@@ -127,7 +127,7 @@ async function made(natively: boolean, options: Options): Promise<unknown> {
     validationFraction: share,
     onBadLine: options.onBadLine ?? "skip",
   };
-  const runner = new PartRunner(setup, await openTokenizer(tokenizer), natively);
+  const runner = await PartRunner.open(setup, await openTokenizer(tokenizer), natively);
   const out = join(root, crypto.randomUUID());
   mkdirSync(out);
   const hooks = { progress() {}, stopped: () => false };
