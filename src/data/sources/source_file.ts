@@ -46,7 +46,7 @@ export interface Batch {
   readonly next: number;
   /** Bytes of the input that it took, decompressed. */
   readonly bytes: number;
-  /** Where item `index` stands, for messages: a position that `placeOf` turns into a line. */
+  /** Where item `index` stands: a position that `placeOf` turns into a line, and where reading may begin, as at `next`. */
   position(index: number): number;
 }
 

@@ -229,8 +229,13 @@ class Part {
     const { raw } = batch;
     if (raw !== undefined && this.jsonLines !== null) await this.takeLines(raw, placeOf);
     else
-      for (const [index, item] of batch.items.entries())
+      for (const [index, item] of batch.items.entries()) {
         await this.takeOrNote(item, () => batch.position(index), placeOf);
+        // A slow tokenizer takes long over a batch.
+        if (performance.now() < this.noteDue || index + 1 === batch.items.length) continue;
+        this.at = batch.position(index + 1);
+        this.note();
+      }
     this.at = batch.next;
     const now = performance.now();
     if (now >= this.due) this.checkpoint();
