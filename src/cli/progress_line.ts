@@ -7,11 +7,11 @@ const REDRAW_MS = 100;
 const PLAIN_MS = 10_000;
 
 function startedText(event: RunStarted): string[] {
-  const { resumedFrom } = event;
+  const { resumedFrom, threads } = event;
   return [
     `run ${event.directory}${resumedFrom === null ? "" : `: goes on from step ${resumedFrom}`}`,
-    `${countText(event.parameters)} parameters, ${event.precision} on ${event.device} with ` +
-      `${event.threads} threads, ${bytesText(event.memoryBytes)}`,
+    `${countText(event.parameters)} parameters, ${event.precision} on ${event.device}` +
+      `${threads === null ? "" : ` with ${threads} threads`}, ${bytesText(event.memoryBytes)}`,
     `${event.dataset}: ${countText(event.trainTokens)} training tokens; ` +
       `${event.steps} steps of ${countText(event.tokensPerStep)} tokens`,
   ];

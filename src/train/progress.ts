@@ -10,8 +10,10 @@ export interface RunStarted {
   readonly dataset: string;
   readonly trainTokens: number;
   readonly memoryBytes: number;
+  /** Level of the CPU, or the GPU by its name. */
   readonly device: string;
-  readonly threads: number;
+  /** Null on a GPU. */
+  readonly threads: number | null;
   readonly precision: string;
   /** Step of the checkpoint that the run goes on from. */
   readonly resumedFrom: number | null;

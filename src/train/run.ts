@@ -139,6 +139,7 @@ async function trainIn(
   const { precision } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
   const target = targetOf(engine.device);
+  const { gpu } = engine.device.info;
   const data = dataset.train({
     length: model.blockSize,
     seed: config.get(trainingFields.seed),
@@ -159,8 +160,8 @@ async function trainIn(
     dataset: dataset.name,
     trainTokens: dataset.trainTokens,
     memoryBytes,
-    device: target.level,
-    threads: target.threads,
+    device: gpu === null ? target.level : `GPU ${gpu.ordinal} (${gpu.name})`,
+    threads: gpu === null ? target.threads : null,
     precision,
     resumedFrom: from?.step ?? null,
   });
