@@ -5,15 +5,22 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasCluster } from "./available.ts";
+import { clockOff, hasCluster } from "./available.ts";
 import { CLUSTER, Client, STEPS, slow } from "./client.ts";
 import { SlurmCluster } from "./slurm_cluster.ts";
 
 setDefaultTimeout(180_000);
 
+const off = (by: string): string =>
+  `export ${Object.entries(clockOff(by))
+    .map((pair) => pair.join("="))
+    .join(" ")}`;
+
 const HOSTS = `${CLUSTER}hosts:
   slurm: { type: slurm, cluster: one, poll_seconds: 1 }
   lazy: { type: slurm, cluster: one }
+  behind: { type: slurm, cluster: one, poll_seconds: 1, setup: [${off("-2h")}] }
+  ahead: { type: slurm, cluster: one, poll_seconds: 1, setup: [${off("+2h")}] }
 gres_mapping: { a100: nvidia_a100 }
 `;
 
@@ -135,6 +142,47 @@ describe.if(hasCluster)("silence and lies", () => {
     const check = await client.run(["hosts", "slurm", "--check"]);
     expect(check.stdout).toMatch(/warn {2}accounting .*Slurm accounting storage is disabled/);
     expect(check.code).toBe(0);
+  });
+});
+
+describe.if(hasCluster)("a node whose clock is off by hours", () => {
+  test.each(["behind", "ahead"])("%s: nothing takes another state", async (host) => {
+    const name = `clock-${host}`;
+    client.hold(name, 3);
+    await client.submit(name, host, slow(20));
+    await client.reached(name, 2);
+    const now = Date.now() / 1e3;
+    expect(Math.abs((client.events(name).at(-1)?.time ?? now) - now)).toBeGreaterThan(7000);
+    const status = async (env = {}, at = host) =>
+      JSON.parse((await client.run(["status", name, "--host", at, "--json"], env)).stdout).runs[0];
+    const running = await status();
+    expect(running).toMatchObject({ state: "running", reason: "" });
+    expect(running.submitted_age_s).toBeLessThan(100);
+    expect(running.heartbeat_age_s).toBeLessThan(100);
+    // Only the heartbeat is left to tell.
+    for (const tool of ["squeue", "scontrol", "sacct"]) fake(tool, "echo silent >&2; exit 1");
+    const folders = ["squeue", "scontrol", "sacct"].map((tool) =>
+      join(client.folder, `fake-${tool}`),
+    );
+    // The queue may be as old as that.
+    await Bun.sleep(1100);
+    const PATH = [...folders, process.env.PATH].join(":");
+    expect(await status({ PATH })).toMatchObject({ state: "running", reason: "silent" });
+    await client.expect(["cancel", name]);
+    client.release(name);
+    await client.ended(name, "cancelled");
+    // What was written down last is what happened last.
+    client.hold(name, 12);
+    const again = JSON.parse(
+      await client.expect([...submit(name), "--load", "code/slow.ts", ...slow(20), "--json"]),
+    );
+    expect(await status({}, "slurm")).toMatchObject({
+      job: again.job,
+      state: expect.stringMatching(/queued|running/),
+    });
+    await client.expect(["cancel", name, "--host", "slurm"]);
+    client.release(name);
+    await client.until(name, "the end", () => !existsSync(join(client.directory(name), "lock")));
   });
 });
 

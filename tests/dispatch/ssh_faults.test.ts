@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { hasCluster } from "./available.ts";
+import { clockOff, hasCluster } from "./available.ts";
 import { CLUSTER, Client, slow } from "./client.ts";
 import { SshServer } from "./ssh_server.ts";
 
@@ -137,6 +137,28 @@ describe.if(hasCluster)("a connection that is lost", () => {
     client.release("away");
     await client.ended("away", "cancelled");
   });
+});
+
+test.if(hasCluster)("this machine's clock is off by a day: no state changes", async () => {
+  const { client } = await pair();
+  for (const by of ["+1d", "-1d"]) {
+    const name = `clock${by}`.replace("+", "-plus-");
+    const env = clockOff(by);
+    client.hold(name, 3);
+    const submit = ["submit", name, "small.yaml", "--host", "ssh", "--load", "code/slow.ts"];
+    await client.expect([...submit, ...slow(20)], env);
+    await client.reached(name, 2);
+    const status = async () =>
+      JSON.parse(await client.expect(["status", name, "--json"], env)).runs[0];
+    const running = await status();
+    expect(running).toMatchObject({ state: "running", reason: "" });
+    expect(running.submitted_age_s).toBeLessThan(100);
+    expect(running.heartbeat_age_s).toBeLessThan(100);
+    expect((await client.run(submit, env)).code).toBe(5);
+    client.release(name);
+    await client.ended(name);
+    expect(await status()).toMatchObject({ state: "finished" });
+  }
 });
 
 describe.if(hasCluster)("odd login shells", () => {
