@@ -4,12 +4,18 @@ import { chooseDevice } from "../runtime/index.ts";
 import { trainingFields } from "../train/fields.ts";
 import { machineOf } from "../train/machine.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
+import type { TimeEstimate } from "../train/time_estimate.ts";
 import { command } from "./command.ts";
-import { bytesText, countText, tableText } from "./format.ts";
+import { bytesText, countText, durationText, tableText } from "./format.ts";
 import { rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 const SCOPES_SHOWN = 12;
+
+function timeText({ seconds, chip, chips, utilisation, peak_flops: peak }: TimeEstimate): string {
+  const share = `${utilisation * 100}% of ${countText(peak)}FLOP/s`;
+  return `about ${durationText(seconds)} on ${chips} ${chip} at ${share} each (assumed, not measured)`;
+}
 
 function planText(plan: RunPlan): string {
   const { memory, target, tokensPerStep: tokens } = plan;
@@ -35,6 +41,7 @@ function planText(plan: RunPlan): string {
     `${countText(plan.flopsPerToken)}FLOP per token, ${countText(tokens)} tokens a step ` +
       `(${plan.rows} samples at once, ${plan.accumulate} times), ` +
       `${countText(tokens * plan.steps)} tokens in ${plan.steps} steps`,
+    ...(plan.time === null ? [] : [timeText(plan.time)]),
     "",
     `memory: exactly ${memory.totalBytes} bytes`,
     `${tableText(rows)}`,

@@ -3,10 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JobRecord } from "../dispatch/job_record.ts";
 import { runText } from "../dispatch/job_spec.ts";
+import { measuredOn } from "../dispatch/measured.ts";
+import { absolute } from "../dispatch/probe.ts";
 import type { Candidate } from "../dispatch/solve.ts";
 import { solve } from "../dispatch/solve.ts";
 import { stateFolder } from "../dispatch/state_folder.ts";
 import { type Prepared, prepare, submitOne } from "../dispatch/submit.ts";
+import type { LoadedJob } from "../jobs/load_job.ts";
 import { configSource } from "../jobs/load_job.ts";
 import { loadStages } from "../jobs/load_stages.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
@@ -17,6 +20,7 @@ import { printDryRun, shownDryRun } from "./dry_run.ts";
 import { followLog } from "./follow_log.ts";
 import { tableText } from "./format.ts";
 import { choiceOf, submitArgs, submitOptions, submitRepeated } from "./submission.ts";
+import { type TimeNeeded, timeNeeded, warnOfTime } from "./time_needed.ts";
 import { uploadLine } from "./upload_line.ts";
 import { loadUserCode } from "./user_code.ts";
 
@@ -34,6 +38,22 @@ export function showCandidates(candidates: readonly Candidate[], json: boolean):
     ...[taken ? "*" : " ", host, verdict, reason],
   ]);
   process.stdout.write(tableText(rows));
+}
+
+/** Null: no time is asked for, or there is nothing that tells how long it takes. */
+async function neededBy(
+  { host, probe, resources, specs }: Prepared,
+  stages: readonly LoadedJob[],
+): Promise<TimeNeeded | null> {
+  const [spec] = specs;
+  const [stage, ...more] = stages;
+  const { chip, chips, timeSeconds } = resources;
+  if (timeSeconds === null || spec === undefined || stage === undefined || more.length > 0)
+    return null;
+  const root = absolute(host.entry.cluster.root, probe);
+  const needed = timeNeeded(stage, await measuredOn(host, root, spec.run, chip), chip, chips);
+  warnOfTime(spec.run.name, needed, timeSeconds);
+  return needed;
 }
 
 /** Training knows one device today: the script is right already, and kept for that day. */
@@ -104,8 +124,9 @@ export default command({
       if (args.explain === true) showCandidates(all, json);
     });
     const prepared = await prepare({ ...options, onProgress: line.for }, solution);
+    const time = await neededBy(prepared, stages);
     if (args["dry-run"] === true) {
-      if (json) printJson({ ...shownDryRun(prepared), candidates });
+      if (json) printJson({ ...shownDryRun(prepared), candidates, time_needed: time });
       else printDryRun(prepared);
     }
     expectOneDevice(prepared);

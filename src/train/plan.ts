@@ -1,5 +1,6 @@
 /** @file What a run will need, computed without running it: parameters, arithmetic, exact memory. */
 import type { Config } from "../config/config.ts";
+import { requestFields } from "../config/request_fields.ts";
 import { documentMaskOf } from "../data/dataset.ts";
 import { dataFields } from "../data/fields.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
@@ -11,6 +12,7 @@ import { compileTraining, type Programs } from "./job_programs.ts";
 import type { Machine } from "./machine.ts";
 import { checkpointCopyBytes, type MemoryReport, memoryReport } from "./memory_report.ts";
 import { resolvePrecision } from "./precision.ts";
+import { type TimeEstimate, timeEstimate } from "./time_estimate.ts";
 
 export interface ParameterReport {
   readonly path: string;
@@ -30,6 +32,8 @@ export interface RunPlan {
   readonly accumulate: number;
   readonly tokensPerStep: number;
   readonly steps: number;
+  /** On the chip that `request` names, where its peak is known. */
+  readonly time: TimeEstimate | null;
   readonly memory: MemoryReport;
   readonly programs: readonly {
     readonly name: string;
@@ -74,6 +78,8 @@ export function planRun(job: Job, asked: Config, machine: Machine): RunPlan {
   const { config, programs, memory } = prepare(model, settled, machine);
   const { steps } = config.values(trainingFields);
   const { rows, accumulate } = batchOf(config);
+  const { chip, chips } = config.values(requestFields);
+  const flops = steps * rows * accumulate * model.blockSize * model.flopsPerToken();
   const list = model.parameters().map(({ path, axes, count }) => ({ path, axes, count }));
   return {
     job: job.name,
@@ -86,6 +92,7 @@ export function planRun(job: Job, asked: Config, machine: Machine): RunPlan {
     accumulate,
     tokensPerStep: rows * accumulate * model.blockSize,
     steps,
+    time: timeEstimate(config, flops, chip, chips),
     memory,
     programs: [...programs].map(([name, { program, plan }]) => ({
       name,

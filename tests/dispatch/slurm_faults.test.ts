@@ -153,7 +153,7 @@ describe.if(hasCluster)("a node whose clock is off by hours", () => {
     await client.reached(name, 2);
     const now = Date.now() / 1e3;
     expect(Math.abs((client.events(name).at(-1)?.time ?? now) - now)).toBeGreaterThan(7000);
-    const status = async (env = {}, at = host) =>
+    const status = async (env = {}, at: string = host) =>
       JSON.parse((await client.run(["status", name, "--host", at, "--json"], env)).stdout).runs[0];
     const running = await status();
     expect(running).toMatchObject({ state: "running", reason: "" });
