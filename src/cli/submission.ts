@@ -4,19 +4,20 @@ import { parseDuration, parseMemory } from "../config/amounts.ts";
 import type { Config } from "../config/config.ts";
 import { requestFields } from "../config/request_fields.ts";
 import { writeYaml } from "../config/write.ts";
+import type { Before } from "../dispatch/before.ts";
 import { type DispatchFile, hostNamed } from "../dispatch/dispatch_file.ts";
 import type { Resources } from "../dispatch/job_spec.ts";
-import { type HostPaths, nameOf } from "../dispatch/run_data.ts";
+import { type HostPaths, joined, nameOf, type RunData } from "../dispatch/run_data.ts";
 import { snapshotOf } from "../dispatch/snapshot.ts";
 import type { Choice } from "../dispatch/solve.ts";
 import type { Cell, SubmitOptions } from "../dispatch/submit.ts";
 import type { LoadedJob } from "../jobs/load_job.ts";
-import { isPlace } from "../jobs/named_places.ts";
-import { type DataContext, type JobsData, runData } from "../jobs/run_data.ts";
+import { type DataContext, type JobsData, madePlace, runData } from "../jobs/run_data.ts";
 import { trainingFields } from "../train/fields.ts";
 import { ConfigError } from "../util/errors.ts";
 import { UsageError } from "./command.ts";
 import { pairs } from "./dispatch_args.ts";
+import { expectRead, type JobBefore, jobsBefore, sameAs } from "./jobs_before.ts";
 import { rootOf } from "./place.ts";
 import { loadArgs } from "./user_code.ts";
 
@@ -58,6 +59,10 @@ export const submitArgs = {
 
 export const submitRepeated = {
   ...loadArgs,
+  prepare: {
+    valueHint: "job.yaml",
+    description: "a job that makes data for it, submitted before it unless it has finished",
+  },
   env: { valueHint: "k=v", description: `a variable for the job; \${env:NAME} is taken from here` },
   sbatch: { valueHint: "key=v", description: "any option of sbatch" },
 } as const;
@@ -154,12 +159,10 @@ function replaced(value: unknown, key: string, paths: HostPaths): unknown {
 }
 
 function configText({ job, config }: LoadedJob, paths: HostPaths): string {
-  const changes = [...config.schema.fields.values()]
-    .filter(({ path }) => isPlace(path))
-    .map((field) => {
-      const key = field.path.replaceAll("/", ".");
-      return [field, replaced(config.at(field.path), key, paths)] as const;
-    });
+  const changes = [...config.schema.fields.values()].map((field) => {
+    const key = field.path.replaceAll("/", ".");
+    return [field, replaced(config.at(field.path), key, paths)] as const;
+  });
   return writeYaml(job.schema, config.with(new Map(changes)), `${job.name}, as it was submitted`);
 }
 
@@ -177,12 +180,33 @@ const cellOf = ({ run, stages }: CellRequest, { hub }: JobsData): Cell => ({
   })),
 });
 
+/** They need data of their own. */
+async function beforeOf(jobs: readonly JobBefore[], context: DataContext) {
+  const all = await runData(
+    jobs.map(({ job }) => job),
+    context,
+  );
+  const before = jobs.map((each): Before => {
+    const cell = cellOf({ run: each.run, stages: [each.job] }, all);
+    const textOf = (paths: HostPaths): string => configText(each.job, paths);
+    const resources = resourcesOf(each.job.config, {});
+    return { cell, resources, signal: signalOf(each.job), expectSame: sameAs(each, textOf) };
+  });
+  const places = jobs.filter(({ made }) => made.value !== "" && made.path !== `data/${made.value}`);
+  const own: RunData = {
+    ...{ assets: [], hub: [], places: [] },
+    made: places.map(({ made }) => madePlace(made)),
+  };
+  return { before, data: joined([all.data, own]) };
+}
+
 export async function submitOptions(
   file: DispatchFile,
   cells: readonly CellRequest[],
   flags: SubmitFlags,
   repeated: {
     readonly load: readonly string[];
+    readonly prepare: readonly string[];
     readonly env: readonly string[];
     readonly sbatch: readonly string[];
   },
@@ -194,9 +218,14 @@ export async function submitOptions(
   const initFrom = textOf(flags, "init-from") ?? null;
   if (initFrom !== null && first.job.kind === "task")
     throw new UsageError(`${first.job.name} is no training: it takes no --init-from`);
-  const context: DataContext = { root: rootOf(undefined, undefined), made: [] };
+  const root = rootOf(undefined, undefined);
+  const place = { project: String(flags.project), group: textOf(flags, "group") ?? "default" };
+  const before = jobsBefore(repeated.prepare, place, root);
+  const context: DataContext = { root, made: before.map(({ made }) => made) };
   const jobs = cells.flatMap(({ stages }) => stages);
   const data = await runData(jobs, context, initFrom ?? undefined);
+  expectRead(before, new Set(data.data.made.map(({ path }) => path)));
+  const made = await beforeOf(before, { root, made: [] });
   return {
     ...{ file, cells: cells.map((cell) => cellOf(cell, data)), sweep: null },
     initFrom,
@@ -207,7 +236,8 @@ export async function submitOptions(
     args: flags["allow-change"] === true ? ["--allow-change"] : [],
     binary: binaryOf(),
     code: await snapshotOf(repeated.load, flags.clean === true),
-    data: data.data,
+    data: joined([data.data, made.data]),
+    before: made.before,
     allowed: { ship: flags["ship-data"] === true, fetch: flags["fetch-data"] === true },
   };
 }

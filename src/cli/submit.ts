@@ -8,11 +8,11 @@ import { absolute } from "../dispatch/probe.ts";
 import type { Candidate } from "../dispatch/solve.ts";
 import { solve } from "../dispatch/solve.ts";
 import { stateFolder } from "../dispatch/state_folder.ts";
-import { type Prepared, prepare, submitOne } from "../dispatch/submit.ts";
+import { type Prepared, prepare, type Submitted, submitOne } from "../dispatch/submit.ts";
 import type { LoadedJob } from "../jobs/load_job.ts";
 import { configSource } from "../jobs/load_job.ts";
 import { loadStages } from "../jobs/load_stages.ts";
-import { ConfigError, UserError } from "../util/errors.ts";
+import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command } from "./command.ts";
 import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
@@ -69,11 +69,16 @@ function expectOneDevice({ resources, scripts, specs }: Prepared): void {
   );
 }
 
-function report(record: JobRecord, json: boolean): void {
-  const { host, job, directory, log: logPath } = record;
-  if (json)
-    printJson({ event: "submitted", run: runText(record), host, job, directory, log: logPath });
-  else process.stdout.write(`submitted ${runText(record)} to ${host}: job ${job}\n`);
+function report(before: readonly JobRecord[], record: JobRecord, json: boolean): void {
+  const lines = [...before, record].map((each) => {
+    const { host, job, directory, log: path } = each;
+    return { run: runText(each), host, job, directory, log: path };
+  });
+  const own = lines.at(-1);
+  if (json) printJson({ event: "submitted", ...own, before: lines.slice(0, -1) });
+  else
+    for (const { run, host, job } of lines)
+      process.stdout.write(`submitted ${run} to ${host}: job ${job}\n`);
   log.info(`theseus status ${record.name}, theseus logs ${record.name} -f`);
 }
 
@@ -131,14 +136,15 @@ export default command({
     }
     expectOneDevice(prepared);
     if (args["dry-run"] === true) return 0;
-    let record: JobRecord;
+    let submitted: Submitted;
     try {
-      record = await submitOne(prepared);
+      submitted = await submitOne(prepared);
     } finally {
       line.end();
     }
-    if (!record.job) throw new UserError("the job has no name");
-    report(record, json);
+    const [record] = submitted.cells;
+    if (record === undefined) throw new Error("internal: no record");
+    report(submitted.before, record, json);
     return args.follow === true ? followLog(solution.host, record, json) : 0;
   },
 });

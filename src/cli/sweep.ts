@@ -2,6 +2,7 @@
 
 import { type GridCell, parseGrid } from "../dispatch/grid.ts";
 import { expectRun, type Host } from "../dispatch/host.ts";
+import type { JobRecord } from "../dispatch/job_record.ts";
 import type { RunName } from "../dispatch/job_spec.ts";
 import { runFolder, runText } from "../dispatch/job_spec.ts";
 import { absolute } from "../dispatch/probe.ts";
@@ -143,12 +144,22 @@ export default command({
       sweep: { name, maxParallel },
     };
     const prepared = await prepare({ ...options, onProgress: line.for }, solution);
-    const records = await submitMany(prepared, await maxArray(host));
+    const { before, cells: records } = await submitMany(prepared, await maxArray(host));
     line.end();
-    const jobs = records.map((record) => ({ run: runText(record), job: record.job }));
+    const named = (all: readonly JobRecord[]) =>
+      all.map((record) => ({ run: runText(record), job: record.job }));
+    const [jobs, first] = [named(records), named(before)];
     if (json)
-      printJson({ host: host.entry.name, submitted: jobs, kept: kept.map(({ run }) => run) });
-    else process.stdout.write(tableText(jobs.map(({ run, job }) => [run, `job ${job}`])));
+      printJson({
+        host: host.entry.name,
+        before: first,
+        submitted: jobs,
+        kept: kept.map(({ run }) => run),
+      });
+    else
+      process.stdout.write(
+        tableText([...first, ...jobs].map(({ run, job }) => [run, `job ${job}`])),
+      );
     log.info(
       `${records.length} submitted, ${kept.length} left as they are; theseus status shows them`,
     );

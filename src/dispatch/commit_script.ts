@@ -24,6 +24,10 @@ export interface CommitCell {
 export interface Commit {
   readonly cells: readonly CommitCell[];
   readonly submission: string;
+  /** Jobs that make what the cells read: handed over first; the cells begin when they have finished. */
+  readonly before: readonly { readonly cell: CommitCell; readonly submission: string }[];
+  /** The same, of jobs that SLURM has already. */
+  readonly known: readonly string[];
   /** A script that hands all cells over as one array, with where it is put; null: the only cell's own job.sh. */
   readonly array: {
     readonly folder: string;
@@ -49,6 +53,22 @@ const sha256 = (bytes: Uint8Array): string =>
 const receive = ({ bytes, secret }: CommitFile, path: string): string =>
   `receive ${secret === true ? "077" : "022"} ${bytes.length} ${sha256(bytes)} ${quote(path)}`;
 
+const submitOf = ({ directory }: CommitCell): string => quote(`${directory}/submit`);
+
+/** `after`: names of the jobs that the cells wait for. */
+function startBefore({ before, known }: Commit, slurm: boolean): string[] {
+  if (!slurm)
+    return before.map(({ cell, submission }) => {
+      return `start_plain ${submitOf(cell)} ${quote(cell.log)} ${quote(submission)}`;
+    });
+  const handed = before.flatMap(({ cell, submission }) => [
+    `hand_over ${quote(submission)} ${submitOf(cell)} -- ${submitOf(cell)}/job.sh`,
+    `record ${submitOf(cell)} "$id"`,
+    `handed="$handed $id" after="\${after:+$after:}$id"`,
+  ]);
+  return [`after=${quote(known.join(":"))}`, ...handed];
+}
+
 function start({ cells, array, submission }: Commit, submits: readonly string[], slurm: boolean) {
   if (!slurm)
     return cells.map(
@@ -58,7 +78,9 @@ function start({ cells, array, submission }: Commit, submits: readonly string[],
   const range = array === null ? "" : `--array=${quote(array.range)} `;
   const indices = array === null ? [] : expandRange(array.range);
   return [
-    `hand_over ${quote(submission)} ${submits.join(" ")} -- ${range}${script}`,
+    // A job of its own keeps what its script says besides; one whose data will never be made is not kept waiting.
+    `waits="\${after:+--dependency=afterok:$after${array === null ? ",singleton" : ""} --kill-on-invalid-dep=yes}"`,
+    `hand_over ${quote(submission)} ${submits.join(" ")} -- $waits ${range}${script}`,
     ...submits.map(
       (submit, i) => `record ${submit} "\${id}${array === null ? "" : `_${indices[i]}`}"`,
     ),
@@ -81,9 +103,11 @@ export function commitScript(
   commit: Commit,
   queueFile: string,
 ): { readonly script: string; readonly input: Uint8Array } {
-  const { cells, array } = commit;
+  const { array } = commit;
   const slurm = entry.type === "slurm";
-  const submits = cells.map(({ directory }) => quote(`${directory}/submit`));
+  const submits = commit.cells.map(submitOf);
+  const cells = [...commit.before.map(({ cell }) => cell), ...commit.cells];
+  const all = cells.map(submitOf);
   const sweep: CommitFile[] = array === null ? [] : [{ name: "sweep.sh", bytes: array.script }];
   const folder = array?.folder ?? "";
   const script = [
@@ -92,16 +116,15 @@ export function commitScript(
     "now=$(date +%s)",
     commitFunctions,
     ...cells.map(({ directory, log }) => `open_run ${quote(directory)} ${quote(log)}`),
-    ...submits.map((submit) => `refuse_live ${submit}`),
+    ...all.map((submit) => `refuse_live ${submit}`),
     ...cells.flatMap(({ directory, files }) =>
       files.map((file) => receive(file, `${directory}/submit/${file.name}`)),
     ),
     ...(array === null ? [] : [`mkdir -p ${quote(folder)} || fail 20 'cannot make the sweep'`]),
     ...sweep.map((file) => receive(file, `${folder}/${file.name}`)),
-    ...cells.map(
-      ({ files }, i) => `place ${submits[i]} ${quoteAll(files.map(({ name }) => name))}`,
-    ),
+    ...cells.map(({ files }, i) => `place ${all[i]} ${quoteAll(files.map(({ name }) => name))}`),
     ...(array === null ? [] : [`place ${quote(folder)} sweep.sh`]),
+    ...startBefore(commit, slurm),
     ...start(commit, submits, slurm),
     "done_well=1",
     "exit 0",

@@ -97,11 +97,12 @@ async function fetchPart(prepared: Prepared, part: Part): Promise<void> {
 }
 
 export async function fetchHub(prepared: Prepared): Promise<void> {
-  const { options, specs } = prepared;
-  const parts = options.cells.flatMap((cell, i) => {
+  const { options, specs, before } = prepared;
+  const own = options.cells.flatMap((cell, i) => {
     const spec = specs[i];
     return spec === undefined ? [] : [{ cell, spec }];
   });
+  const parts: Part[] = [...before.filter(({ state }) => state !== "finished"), ...own];
   const wanted = new Set(options.data.hub.map(nameOf));
   const known = parts.filter(({ cell }) => cell.hub.some((name) => wanted.has(name)));
   for (const part of covering(known)) await fetchPart(prepared, part);

@@ -26,6 +26,8 @@ export interface JobRecord extends RunName {
   readonly nodes: number;
   readonly time_s: number | null;
   readonly hang_s: number;
+  /** Runs that make what this one reads. */
+  readonly after?: readonly string[];
 }
 
 const jobsFolder = (): string => join(stateFolder(), "jobs");

@@ -3,7 +3,7 @@
  * everywhere; only who starts it anew after exit code 75 differs between SLURM and a host without scheduler.
  */
 import { IDLE_ATTEMPTS, type JobSpec, jobName, runText } from "./job_spec.ts";
-import { plainLocks, plainStart } from "./plain_script.ts";
+import { plainStart, plainWaits } from "./plain_script.ts";
 import { quote } from "./quote.ts";
 import bookkeeping from "./sh/bookkeeping.sh" with { type: "text" };
 import bound from "./sh/bound.sh" with { type: "text" };
@@ -52,7 +52,7 @@ export function jobScript(spec: JobSpec): string {
     bound,
     ...(setup.length === 0 ? [] : ["# setup: of the host.", ...setup, ""]),
     environment,
-    slurm === null ? plainLocks(spec) : "",
+    slurm === null ? plainWaits(spec) : "",
     slurm === null ? plainStart(command) : slurmStart(spec, command),
     "",
     progress,

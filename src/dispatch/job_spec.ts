@@ -47,6 +47,8 @@ export interface JobSpec {
   readonly hangSeconds: number;
   /** Of the submission, for the record and for finding the job again. */
   readonly submission: string;
+  /** Runs that make what this one reads, which must have finished. */
+  readonly after: readonly string[];
   /** At most `count` jobs of one name run at a time on a host without scheduler. */
   readonly slots: { readonly name: string; readonly count: number } | null;
 }

@@ -43,6 +43,8 @@ export interface Evidence {
     readonly state: string;
     readonly reason: string;
   } | null;
+  /** Runs that make what this one reads, and the last event of each. */
+  readonly after: readonly { readonly run: string; readonly last: AttemptEvent | null }[];
   /** Why the scheduler says nothing. */
   readonly silence: string;
 }
@@ -86,6 +88,32 @@ function failedStanding({ exit }: Evidence, { code }: AttemptEvent): Standing {
   return { state: "failed", reason };
 }
 
+const unmade = ({ after }: Evidence) => after.filter(({ last }) => last?.next !== "finished");
+
+/** Why it never begins. */
+function unprepared(evidence: Evidence): Standing {
+  const [first] = unmade(evidence);
+  const { next, code } = first?.last ?? { next: "", code: 0 };
+  const outcomes: Record<string, string> = {
+    failed: `failed (exit code ${code})`,
+    cancelled: "was cancelled",
+    "gave up": "gave up",
+  };
+  const who =
+    first === undefined ? "the job that makes its data" : `${first.run}, which makes its data,`;
+  return { state: "failed", reason: `${who} ${outcomes[next] ?? "did not finish"}` };
+}
+
+/** Its job was taken away before it began, because another one failed. */
+function isUnprepared(evidence: Evidence, last: AttemptEvent | undefined): boolean {
+  const { scheduler, cancelled } = evidence;
+  if (scheduler === null || cancelled || last !== undefined) return false;
+  if (!/^(CANCELLED|UNKNOWN)/.test(scheduler.state)) return false;
+  if (scheduler.reason === "DependencyNeverSatisfied") return true;
+  const over = ["failed", "cancelled", "gave up", "not prepared"];
+  return unmade(evidence).some((each) => over.includes(each.last?.next ?? ""));
+}
+
 /** The script saw the training end; what it meant to do next. */
 function afterEnd(evidence: Evidence, last: AttemptEvent): Standing | null {
   switch (last.next) {
@@ -95,6 +123,8 @@ function afterEnd(evidence: Evidence, last: AttemptEvent): Standing | null {
       return { state: "cancelled", reason: "" };
     case "failed":
       return failedStanding(evidence, last);
+    case "not prepared":
+      return unprepared(evidence);
     case "gave up":
       return { state: "failed", reason: "several attempts in a row brought no new checkpoint" };
     case "not requeued":
@@ -125,16 +155,21 @@ function byScheduler(evidence: Evidence, last: AttemptEvent | undefined): Standi
   const texts = (parts: readonly string[]): string =>
     parts.filter((part) => part !== "").join(", ");
   if (word === "pending") {
-    const why = reason === "" || reason === "None" ? "" : reason;
+    const waits = reason === "Dependency" && last === undefined ? unmade(evidence) : [];
+    const named =
+      waits.length === 0 ? reason : `waits for ${waits.map(({ run }) => run).join(", ")}`;
+    const why = named === "" || named === "None" ? "" : named;
     return { state: "queued", reason: texts([again, why]) };
   }
   if (word === "ending") return { state: cancelled ? "cancelled" : "running", reason: "ending" };
   if (word === "running") {
-    if (last?.event === "waiting") return { state: "queued", reason: "waits for free devices" };
+    if (last?.event === "waiting")
+      return { state: "queued", reason: `waits for ${last.next || "free devices"}` };
     if (last === undefined) return { state: "running", reason: "starting" };
     if (last.event === "end") return { state: "running", reason: `${again} starting` };
     return { state: "running", reason: standstill(evidence, last) };
   }
+  if (isUnprepared(evidence, last)) return unprepared(evidence);
   if (cancelled || state.startsWith("CANCELLED")) return { state: "cancelled", reason: "" };
   if (state === "PREEMPTED") return { state: "preempted", reason: "not taken back into the queue" };
   if (exit?.state === "finished" && (state === "COMPLETED" || state === "UNKNOWN"))

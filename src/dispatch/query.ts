@@ -145,6 +145,15 @@ function beatOf(text: string | undefined, now: number): Beat | null {
   return { step: heartbeat.step, age: Math.max(0, now - Number(beaten)) };
 }
 
+/** Lines of a run's folder and the last event of its job. */
+function afterOf(text: string | undefined): Evidence["after"] {
+  return (text ?? "").split("\n").flatMap((line) => {
+    const [directory = "", event] = line.split("\t");
+    const run = directory.split("/").slice(-3).join("/");
+    return directory === "" ? [] : [{ run, last: json<AttemptEvent>(event) }];
+  });
+}
+
 function statusOf(
   host: HostEntry,
   parts: ReadonlyMap<string, string>,
@@ -164,6 +173,7 @@ function statusOf(
     exit: json(part("exit.json")),
     cancelled: part("cancel")?.trim() === job,
     scheduler: schedulerOf(job, record.submitted, part("said") ?? "", queue),
+    after: afterOf(part("after")),
     silence: parts.get("silence")?.trim() ?? "",
   });
   const tail = (part("tail") ?? "").split("\n").filter((line) => line.trim() !== "");

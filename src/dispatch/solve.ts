@@ -235,6 +235,18 @@ function nothingFits(
   });
 }
 
+/** Where another job of the same host goes. Throws `not_found` when it can go nowhere there. */
+export function placementOn(
+  file: DispatchFile,
+  { host, probe }: Pick<Solution, "host" | "probe">,
+  wanted: Resources,
+): Placement {
+  const choice: Choice = { clusters: [], excluded: [], all: false };
+  const { verdict, reason, placement } = verdictOf(file, host.entry, probe, wanted, choice);
+  if (verdict === "now" || verdict === "later") return placement;
+  throw new UserError(`${host.entry.name} cannot meet a request: ${reason}`, { code: "not_found" });
+}
+
 /** Hosts are asked in order, and no further than to the first that has everything free. */
 export async function solve(
   file: DispatchFile,

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { parseMemory } from "../config/amounts.ts";
 import { RemoteError, UserError } from "../util/errors.ts";
+import { type Before, type PreparedBefore, prepareBefore } from "./before.ts";
 import {
   COMMIT_EXIT,
   type Commit,
@@ -72,6 +73,8 @@ export interface SubmitOptions {
   readonly code: CodeSnapshot | null;
   readonly data: RunData;
   readonly allowed: Allowed;
+  /** Jobs that make what the cells read. */
+  readonly before: readonly Before[];
   readonly onProgress?: (what: string) => Progress;
 }
 
@@ -117,6 +120,7 @@ export interface Prepared {
   readonly environment: string;
   /** What of the data the host has. */
   readonly found: Found;
+  readonly before: readonly PreparedBefore[];
 }
 
 const logOf = (entry: HostEntry, probe: Probe, directory: string, run: RunName): string =>
@@ -124,12 +128,20 @@ const logOf = (entry: HostEntry, probe: Probe, directory: string, run: RunName):
     ? `${directory}/logs/job.log`
     : `${absolute(entry.cluster.log, probe)}/${run.project}/${run.group}/${run.name}.log`;
 
-function specOf(
+interface SpecParts {
+  readonly binary: string;
+  readonly submission: string;
+  readonly lastSave: number | null;
+  readonly paths: HostPaths;
+  readonly after: readonly string[];
+}
+
+export function specOf(
   cell: Cell,
   options: SubmitOptions,
   { host, probe, placement }: { host: Host; probe: Probe; placement: Placement },
   resources: Resources,
-  parts: { binary: string; submission: string; lastSave: number | null; paths: HostPaths },
+  parts: SpecParts,
 ): JobSpec {
   const { entry } = host;
   const root = absolute(entry.cluster.root, probe);
@@ -169,6 +181,7 @@ function specOf(
     leadSeconds: leadSeconds(resources.timeSeconds, parts.lastSave),
     hangSeconds: secondsOf(entry.hangAfter) ?? 0,
     submission: parts.submission,
+    after: parts.after,
   };
 }
 
@@ -192,6 +205,11 @@ async function lastSaveOf({ cells }: SubmitOptions, { host, probe }: Solution) {
   return Number.parseFloat(stdout) || null;
 }
 
+const newSubmission = (): string => randomBytes(6).toString("hex");
+
+const waitedFor = (before: readonly PreparedBefore[]): PreparedBefore[] =>
+  before.filter(({ state }) => state !== "finished");
+
 /** Everything up to what is sent; nothing is changed on the host. */
 export async function prepare(options: SubmitOptions, solution: Solution): Promise<Prepared> {
   const { host, probe } = solution;
@@ -204,21 +222,27 @@ export async function prepare(options: SubmitOptions, solution: Solution): Promi
   const hash = await rememberedHash(options.binary);
   const target = `${absolute(entry.cluster.work, probe)}/bin/theseus-${hash.slice(0, 16)}`;
   const resources = withDefaults(options.resources, entry);
-  const submission = randomBytes(6).toString("hex");
+  const submission = newSubmission();
   const lastSave = resources.timeSeconds === null ? null : await lastSaveOf(options, solution);
   const environment = environmentText(entry, options.env);
   const found = await findData(host, probe, options.data, environment);
-  const parts = { binary: target, submission, lastSave, paths: found.paths };
+  const { paths } = found;
+  const before = await prepareBefore(options, solution, {
+    ...{ binary: target, paths },
+    submission: newSubmission,
+  });
+  const after = waitedFor(before).map(({ cell }) => runText(cell.run));
+  const parts = { binary: target, submission, lastSave, paths, after };
   const specs = options.cells.map((cell) => specOf(cell, options, solution, resources, parts));
   return {
-    ...{ host, probe, options, submission, resources, specs, environment, found },
+    ...{ host, probe, options, submission, resources, specs, environment, found, before },
     binary: { hash, target, bytes: statSync(options.binary).size },
     scripts: specs.map(jobScript),
   };
 }
 
-function recordOf(prepared: Prepared, spec: JobSpec): JobRecord {
-  const { host, probe, submission, resources } = prepared;
+function recordOf({ host, probe }: Prepared, spec: JobSpec): JobRecord {
+  const { submission, resources, after } = spec;
   return {
     ...{ schema_version: 1, ...spec.run, host: host.entry.name },
     scheduler: spec.slurm === null ? "plain" : "slurm",
@@ -226,6 +250,7 @@ function recordOf(prepared: Prepared, spec: JobSpec): JobRecord {
     ...{ binary: spec.binary, user: probe.user, chip: resources.chip },
     ...{ chips: resources.chips, nodes: resources.nodes, time_s: resources.timeSeconds },
     hang_s: spec.hangSeconds,
+    ...(after.length === 0 ? {} : { after }),
   };
 }
 
@@ -253,9 +278,16 @@ function cellOf(prepared: Prepared, index: number): CommitCell {
   const spec = prepared.specs[index];
   const cell = prepared.options.cells[index];
   if (spec === undefined || cell === undefined) throw new Error("internal: no such cell");
+  return commitCell(prepared, spec, cell, prepared.scripts[index] ?? "");
+}
+
+function commitCell(prepared: Prepared, spec: JobSpec, cell: Cell, script: string): CommitCell {
+  const after = spec.after.length === 0 ? [] : waitedFor(prepared.before);
+  const folders = after.map((each) => `${each.spec.directory}\n`).join("");
   const record = `${JSON.stringify({ ...recordOf(prepared, spec), submitted: "@TIME@" }, null, 2)}\n`;
   const files: CommitFile[] = [
-    { name: "job.sh", bytes: ENCODER.encode(prepared.scripts[index]) },
+    { name: "job.sh", bytes: ENCODER.encode(script) },
+    ...(folders === "" ? [] : [{ name: "after", bytes: ENCODER.encode(folders) }]),
     { name: "job.json", bytes: ENCODER.encode(record) },
     { name: "env", bytes: ENCODER.encode(prepared.environment), secret: true },
     ...cell.configs.map(({ name, text }) => ({
@@ -278,12 +310,19 @@ export function rangeText(indices: readonly number[], maxParallel: number | null
   return parts.join(",") + (maxParallel === null ? "" : `%${maxParallel}`);
 }
 
+const specsOf = ({ specs, before }: Prepared): JobSpec[] => [
+  ...before.map(({ spec }) => spec),
+  ...specs,
+];
+
 function failure(prepared: Prepared, code: number, said: string): Error {
   const { host, options } = prepared;
   const where = host.entry.name;
-  const first = options.cells[0];
+  const [word, id, submit] = said.split(" ");
+  const named = specsOf(prepared).find(({ directory }) => `${directory}/submit` === submit);
+  const first = named ?? options.cells[0];
   const run = first === undefined ? "" : runText(first.run);
-  const job = said.replace(/^(live|job) /, "");
+  const job = word === "live" ? (id ?? "") : said.replace(/^job /, "");
   switch (code) {
     case COMMIT_EXIT.busy:
       return new UserError(`${run} is being submitted to ${where} by somebody else right now`, {
@@ -319,64 +358,86 @@ function failure(prepared: Prepared, code: number, said: string): Error {
 export const queueFile = (work: string, user: string): string => `${work}/status/queue-${user}`;
 
 /** A job that was there already may have been submitted from another machine, or here without our seeing the end of it. */
-function rememberLive(prepared: Prepared, indices: readonly number[], said: string): void {
-  const spec = prepared.specs[indices[0] ?? 0];
-  if (spec === undefined || indices.length > 1) return;
+function rememberLive(prepared: Prepared, said: string): void {
+  const [, job = "", submit] = said.split(" ");
+  const spec = specsOf(prepared).find(({ directory }) => `${directory}/submit` === submit);
+  if (spec === undefined) return;
   const submitted = Math.floor(Date.now() / 1000);
-  remember({ ...recordOf(prepared, spec), job: said.replace(/^live /, ""), submitted });
+  remember({ ...recordOf(prepared, spec), job, submitted });
 }
 
-export async function commit(
+export interface Submitted {
+  /** Jobs that make what the others read. */
+  readonly before: readonly JobRecord[];
+  readonly cells: readonly JobRecord[];
+}
+
+/** `made`: jobs that an earlier commit of the same submission has handed over; null: this is the first. */
+async function commit(
   prepared: Prepared,
   array: Commit["array"],
   indices: readonly number[],
-): Promise<JobRecord[]> {
+  made: readonly string[] | null = null,
+): Promise<Submitted> {
   const { host, probe, specs, submission } = prepared;
   const cells = indices.map((index) => cellOf(prepared, index));
+  const before = made === null ? prepared.before.filter(({ state }) => state === "new") : [];
+  const known = prepared.before.filter(({ state }) => state === "live").map(({ job }) => job);
   const work = absolute(host.entry.cluster.work, probe);
   const { script, input } = commitScript(
     host.entry,
-    { cells, submission, array },
+    {
+      ...{ cells, submission, array, known: [...known, ...(made ?? [])] },
+      before: before.map(({ spec, cell, script: text }) => ({
+        cell: commitCell(prepared, spec, cell, text),
+        submission: spec.submission,
+      })),
+    },
     queueFile(work, probe.user),
   );
   const reply = await host.shell.run(script, { input, timeoutMs: 120_000 });
   const said = lastLine(reply.stdout) || lastLine(reply.stderr);
-  if (reply.code === COMMIT_EXIT.live) rememberLive(prepared, indices, said);
+  if (reply.code === COMMIT_EXIT.live) rememberLive(prepared, said);
   if (reply.code !== 0) throw failure(prepared, reply.code, said);
-  const made = [...reply.stdout.matchAll(/^job (\S+) (\d+)$/gm)];
-  return indices.map((index, i) => {
-    const spec = specs[index];
-    const [, job = "", time = "0"] = made[i] ?? [];
+  const jobs = [...reply.stdout.matchAll(/^job (\S+) (\d+)$/gm)];
+  const recordAt = (spec: JobSpec | undefined, at: number): JobRecord => {
+    const [, job = "", time = "0"] = jobs[at] ?? [];
     if (spec === undefined || job === "")
       throw new RemoteError(`${host.entry.name} did not name its job`);
     const record = { ...recordOf(prepared, spec), job, submitted: Number(time) };
     remember(record);
     return record;
-  });
+  };
+  return {
+    before: before.map(({ spec }, i) => recordAt(spec, i)),
+    cells: indices.map((index, i) => recordAt(specs[index], before.length + i)),
+  };
 }
 
 /** Ships and submits a single run. */
-export async function submitOne(prepared: Prepared): Promise<JobRecord> {
+export async function submitOne(prepared: Prepared): Promise<Submitted> {
   await ship(prepared);
-  const [record] = await commit(prepared, null, [0]);
-  if (record === undefined) throw new Error("internal: no record");
-  return record;
+  return commit(prepared, null, [0]);
 }
 
 /** Ships once and submits all cells; on SLURM as arrays of at most `maxArray` tasks. */
-export async function submitMany(prepared: Prepared, maxArray: number): Promise<JobRecord[]> {
+export async function submitMany(prepared: Prepared, maxArray: number): Promise<Submitted> {
   await ship(prepared);
   const all = prepared.specs.map((_, i) => i);
   const { sweep } = prepared.options;
   const parallel = sweep?.maxParallel ?? null;
   if (prepared.host.entry.type !== "slurm") return commit(prepared, null, all);
-  const out: JobRecord[] = [];
+  let before: readonly JobRecord[] | null = null;
+  const cells: JobRecord[] = [];
   for (let from = 0; from < all.length; from += maxArray) {
     const part = all.slice(from, from + maxArray);
     const array = arrayOf(prepared, part, parallel);
-    out.push(...(await commit(prepared, array, part)));
+    const made: readonly string[] | null = before?.map(({ job }) => job) ?? null;
+    const done: Submitted = await commit(prepared, array, part, made);
+    before ??= done.before;
+    cells.push(...done.cells);
   }
-  return out;
+  return { before: before ?? [], cells };
 }
 
 /** One script for all cells of an array: the directives are those of every cell, the work is each cell's own job.sh. */

@@ -29,9 +29,17 @@ import { taskFiles } from "./task_files.ts";
 
 /** A folder that a job before the run makes. */
 export interface MadeFolder {
-  /** Below the cluster's root. */
+  /** The setting of that job that names it, as it is written. */
+  readonly key: string;
+  readonly value: string;
+  /** Below the cluster's root, or from / or ~/ on. */
   readonly path: string;
 }
+
+export const madePlace = ({ key, value, path }: MadeFolder): HostPlace => ({
+  ...{ key, value, path },
+  kind: /^~?\//.test(path) ? "path" : "below root",
+});
 
 export interface DataContext {
   /** ROOT here. */
@@ -127,10 +135,9 @@ async function tokensPart(
   context: DataContext,
 ): Promise<Part> {
   const { key, value } = place;
-  const made = context.made.find(
-    ({ path }) => path === belowRoot(value, context.root) || path === `data/${value}`,
-  );
-  if (made !== undefined) return { made: [{ key, value, kind: "below root", path: made.path }] };
+  const names = new Set([value, belowRoot(value, context.root), `data/${value}`]);
+  const made = context.made.find(({ path }) => names.has(path));
+  if (made !== undefined) return { made: [madePlace({ ...made, key, value })] };
   if (!existsSync(value)) return { places: [onHost(place, context)] };
   const asset = await assetOf(key, value);
   const { name } = readIndex(value).tokenizer;

@@ -9,7 +9,7 @@ const event = (name: AttemptEvent["event"], next = "", code = 0): AttemptEvent =
 const state = (more: Partial<Evidence>): string => {
   const { state, reason } = standing({
     ...{ job: "7", events: [], exit: null, heartbeatAge: null, cancelled: false },
-    ...{ scheduler: null, silence: "", step: 12, hangSeconds: 1800 },
+    ...{ scheduler: null, silence: "", after: [], step: 12, hangSeconds: 1800 },
     ...more,
   });
   return reason === "" ? state : `${state}: ${reason}`;

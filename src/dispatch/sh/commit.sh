@@ -7,7 +7,9 @@ errors=$(mktemp) || fail 20 'cannot write to the folder for temporary files'
 done_well=
 made=
 locks=
+handed=
 clean_up() {
+  code=$?
   rm -f "$errors"
   for lock in $locks; do
     rm -f "${lock%/lock}"/*.new
@@ -16,8 +18,11 @@ clean_up() {
   # Nothing is left of a run that this would have begun.
   if [ -z "$done_well" ]; then
     for folder in $made; do
-      [ -s "$folder/submit/intent" ] || rm -rf "$folder"
+      [ -s "$folder/submit/intent" ] || [ -s "$folder/submit/job.id" ] || rm -rf "$folder"
     done
+    # Jobs that make data for one that SLURM refused; where it fell silent, it may have taken that one.
+    # shellcheck disable=SC2086 # a list
+    [ -n "$handed" ] && [ "$code" != 25 ] && scancel $handed
   fi
 }
 trap clean_up EXIT
@@ -38,7 +43,7 @@ open_run() {
 }
 
 live() {
-  echo "live $1"
+  echo "live $1 $2"
   exit 22
 }
 
@@ -52,7 +57,7 @@ refuse_live() {
       *) state=$(job_state "$id" "$1") ;;
     esac
     case "$state" in
-      pending* | running*) live "$id" ;;
+      pending* | running*) live "$id" "$1" ;;
       unknown*) fail 23 "job $id" ;;
     esac
   fi
@@ -62,7 +67,7 @@ refuse_live() {
     id=$(printf '%s\n' "$jobs" | grep -F "theseus:$(cat "$1/intent")" | head -n 1 | cut -d ' ' -f 1)
     if [ -n "$id" ]; then
       record "$1" "$id" >/dev/null
-      live "$id"
+      live "$id" "$1"
     fi
   fi
 }
@@ -81,6 +86,7 @@ receive() {
 place() {
   folder=$1
   shift
+  rm -f "$folder/after"
   for file in "$@"; do mv -f "$folder/$file.new" "$folder/$file" || fail 20 "cannot write $folder/$file"; done
 }
 

@@ -12,16 +12,3 @@ lock() {
   exec {descriptor}<&-
   return 1
 }
-
-# `wait_for COMMAND`: until it succeeds, or the job is cancelled.
-wait_for() {
-  local waiting=
-  until "$1"; do
-    [ -z "$waiting" ] && note waiting && waiting=1
-    if cancelled; then
-      note end 75 cancelled
-      exit 0
-    fi
-    sleep 1
-  done
-}

@@ -32,10 +32,14 @@ list_runs | {
     done
     section "run$i.events"
     tail -n 40 "$d/submit/attempts.jsonl" 2>/dev/null
+    section "run$i.after"
+    [ -e "$d/submit/after" ] && while IFS= read -r other; do
+      printf '%s\t%s\n' "$other" "$(last_event "$(cat "$other/submit/job.id" 2>/dev/null)" "$other/submit")"
+    done <"$d/submit/after"
     section "run$i.metrics"
     tail -n 1 "$d/metrics.jsonl" 2>/dev/null | cut -c 1-400
     job=$(cat "$d/submit/job.id" 2>/dev/null)
-    ended=$(last_event "$job" "$d/submit" | grep -E '"next":"(finished|failed|cancelled|gave up)"')
+    ended=$(last_event "$job" "$d/submit" | grep -E '"next":"(finished|failed|cancelled|gave up|not prepared)"')
     section "run$i.said"
     [ -n "$job" ] && [ -z "$ended" ] && ask "$job" "$d"
     case "$ended" in
