@@ -1,5 +1,6 @@
 /** @file What submit would do, without doing it: host, script, and what would be copied and fetched. */
 import { assetPath } from "../dispatch/assets.ts";
+import { runText } from "../dispatch/job_spec.ts";
 import { absolute } from "../dispatch/probe.ts";
 import { nameOf } from "../dispatch/run_data.ts";
 import type { Prepared } from "../dispatch/submit.ts";
@@ -37,6 +38,11 @@ function dataOf({ host, probe, options, found }: Prepared): Shown[] {
   ];
 }
 
+export const shownData = (prepared: Prepared) => ({
+  data: dataOf(prepared),
+  before: beforeOf(prepared),
+});
+
 export function shownDryRun(prepared: Prepared): Record<string, unknown> {
   const { host, specs, scripts, binary, options, resources } = prepared;
   return {
@@ -50,14 +56,34 @@ export function shownDryRun(prepared: Prepared): Record<string, unknown> {
       code: options.code?.files ?? [],
       data: dataOf(prepared),
     },
+    before: beforeOf(prepared),
   };
 }
 
+const WOULD = {
+  new: "would be submitted before it",
+  live: "is at work, it would wait",
+  finished: "has finished",
+} as const;
+
+/** Jobs before it, and where what they make would lie. */
+const beforeOf = ({ before, found, options }: Prepared) =>
+  before.map(({ cell, state }, i) => {
+    const made = options.before[i]?.made ?? { key: "", value: "" };
+    return { run: runText(cell.run), to: found.paths.get(nameOf(made)) ?? "", state: WOULD[state] };
+  });
+
+/** What would be copied, fetched and made. */
 export function dataRows(prepared: Prepared): string[][] {
-  return dataOf(prepared).map(({ key, from, bytes, to, state }) => [
+  const made = beforeOf(prepared).map(({ run, to, state }) => [
+    "prepare",
+    `${run} -> ${to}: ${state}`,
+  ]);
+  const data = dataOf(prepared).map(({ key, from, bytes, to, state }) => [
     key,
     `${from}${bytes === null ? "" : ` (${bytesText(bytes)})`} -> ${to}: ${state}`,
   ]);
+  return [...made, ...data];
 }
 
 export function printDryRun(prepared: Prepared): void {

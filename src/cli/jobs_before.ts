@@ -62,7 +62,7 @@ export function jobsBefore(
 export function expectRead(jobs: readonly JobBefore[], read: ReadonlySet<string>): void {
   for (const { made, source } of jobs)
     if (!read.has(made.path))
-      throw new ConfigError(`nothing reads what ${source} makes: ${made.path} of the host's ROOT`, {
+      throw new ConfigError(`nothing reads what it makes: ${made.path} of the host's ROOT`, {
         hint: `data.tokens=${made.path.startsWith("data/") ? basename(made.path) : made.path} reads it`,
         place: { path: source },
       });

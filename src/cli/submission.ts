@@ -7,7 +7,7 @@ import { writeYaml } from "../config/write.ts";
 import type { Before } from "../dispatch/before.ts";
 import { type DispatchFile, hostNamed } from "../dispatch/dispatch_file.ts";
 import type { Resources } from "../dispatch/job_spec.ts";
-import { type HostPaths, joined, nameOf, type RunData } from "../dispatch/run_data.ts";
+import { type HostPaths, joined, type Named, nameOf, type RunData } from "../dispatch/run_data.ts";
 import { snapshotOf } from "../dispatch/snapshot.ts";
 import type { Choice } from "../dispatch/solve.ts";
 import type { Cell, SubmitOptions } from "../dispatch/submit.ts";
@@ -181,7 +181,11 @@ const cellOf = ({ run, stages }: CellRequest, { hub }: JobsData): Cell => ({
 });
 
 /** They need data of their own. */
-async function beforeOf(jobs: readonly JobBefore[], context: DataContext) {
+async function beforeOf(
+  jobs: readonly JobBefore[],
+  context: DataContext,
+  readAs: (job: JobBefore) => Named,
+) {
   const all = await runData(
     jobs.map(({ job }) => job),
     context,
@@ -190,7 +194,13 @@ async function beforeOf(jobs: readonly JobBefore[], context: DataContext) {
     const cell = cellOf({ run: each.run, stages: [each.job] }, all);
     const textOf = (paths: HostPaths): string => configText(each.job, paths);
     const resources = resourcesOf(each.job.config, {});
-    return { cell, resources, signal: signalOf(each.job), expectSame: sameAs(each, textOf) };
+    return {
+      cell,
+      resources,
+      signal: signalOf(each.job),
+      expectSame: sameAs(each, textOf),
+      made: readAs(each),
+    };
   });
   const places = jobs.filter(({ made }) => made.value !== "" && made.path !== `data/${made.value}`);
   const own: RunData = {
@@ -225,7 +235,9 @@ export async function submitOptions(
   const jobs = cells.flatMap(({ stages }) => stages);
   const data = await runData(jobs, context, initFrom ?? undefined);
   expectRead(before, new Set(data.data.made.map(({ path }) => path)));
-  const made = await beforeOf(before, { root, made: [] });
+  const readAs = ({ made }: JobBefore): Named =>
+    data.data.made.find(({ path }) => path === made.path) ?? made;
+  const made = await beforeOf(before, { root, made: [] }, readAs);
   return {
     ...{ file, cells: cells.map((cell) => cellOf(cell, data)), sweep: null },
     initFrom,

@@ -8,12 +8,13 @@ import { runFolder, runText } from "../dispatch/job_spec.ts";
 import { absolute } from "../dispatch/probe.ts";
 import { queryHost, type RunStatus } from "../dispatch/query.ts";
 import { solve } from "../dispatch/solve.ts";
-import { prepare, submitMany } from "../dispatch/submit.ts";
+import { type Prepared, prepare, submitMany } from "../dispatch/submit.ts";
 import { configSource, loadJob } from "../jobs/load_job.ts";
 import { ConfigError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
 import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
+import { dataRows, shownData } from "./dry_run.ts";
 import { tableText } from "./format.ts";
 import { choiceOf, submitArgs, submitOptions, submitRepeated } from "./submission.ts";
 import { checkNames, showCandidates } from "./submit.ts";
@@ -61,6 +62,28 @@ function parallelOf(text: string | undefined): number | null {
   if (!Number.isSafeInteger(value) || value < 1)
     throw new UsageError(`--max-parallel expected a number >= 1, got "${text}"`);
   return value;
+}
+
+/** What would happen, or that nothing would. */
+function printPlan(
+  host: string,
+  prepared: Prepared | null,
+  todo: readonly string[],
+  kept: readonly RunStatus[],
+  json: boolean,
+): void {
+  if (json) {
+    const ships = prepared === null ? {} : shownData(prepared);
+    printJson({ host, submit: todo, kept: kept.map(({ run }) => run), ...ships });
+    return;
+  }
+  const rows = [
+    ...(prepared === null ? [] : dataRows(prepared)),
+    ...todo.map((run) => [run, "would be submitted"]),
+    ...kept.map(({ run, state }) => [run, state]),
+  ];
+  process.stdout.write(tableText(rows));
+  if (todo.length === 0) process.stdout.write("nothing to submit\n");
 }
 
 export default command({
@@ -117,24 +140,6 @@ export default command({
       runOf,
       absolute(host.entry.cluster.root, probe),
     );
-    if (args["dry-run"] === true || todo.length === 0) {
-      if (json)
-        printJson({
-          host: host.entry.name,
-          submit: todo.map((cell) => runText(runOf(cell))),
-          kept: kept.map(({ run }) => run),
-        });
-      else {
-        process.stdout.write(
-          tableText([
-            ...todo.map((cell) => [runText(runOf(cell)), "would be submitted"]),
-            ...kept.map(({ run, state }) => [run, state]),
-          ]),
-        );
-        if (todo.length === 0) process.stdout.write("nothing to submit\n");
-      }
-      return 0;
-    }
     const line = uploadLine(args.quiet === true || json);
     const options = {
       ...all,
@@ -143,7 +148,13 @@ export default command({
         .filter((cell) => cell !== undefined),
       sweep: { name, maxParallel },
     };
-    const prepared = await prepare({ ...options, onProgress: line.for }, solution);
+    const prepared =
+      todo.length === 0 ? null : await prepare({ ...options, onProgress: line.for }, solution);
+    if (prepared === null || args["dry-run"] === true) {
+      const names = todo.map((cell) => runText(runOf(cell)));
+      printPlan(host.entry.name, prepared, names, kept, json);
+      return 0;
+    }
     const { before, cells: records } = await submitMany(prepared, await maxArray(host));
     line.end();
     const named = (all: readonly JobRecord[]) =>

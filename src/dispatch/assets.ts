@@ -61,10 +61,11 @@ export async function assetFrom({ key, value, local, files, entry = "" }: AssetP
       bytes: statSync(file.local).size,
       hash: await rememberedHash(resolve(file.local)),
     });
-  const hasher = new Bun.CryptoHasher("sha256");
+  const name = basename(resolve(local)).replaceAll(/[^\w.@+-]/g, "_");
+  // The name too: it may say what kind of file it is.
+  const hasher = new Bun.CryptoHasher("sha256").update(`${name}\n`);
   for (const { path, hash } of hashed) hasher.update(`${path}\0${hash}\n`);
   const bytes = hashed.reduce((sum, file) => sum + file.bytes, 0);
-  const name = basename(resolve(local)).replaceAll(/[^\w.@+-]/g, "_");
   const fingerprint = hasher.digest("hex").slice(0, 16);
   return { key, value, local, name, entry, bytes, files: hashed, fingerprint } satisfies Asset;
 }

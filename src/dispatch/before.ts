@@ -3,6 +3,7 @@
  * finished or is at work is taken as it is, and every run that needs it waits for the same job.
  */
 import { RemoteError, UserError } from "../util/errors.ts";
+import type { HostEntry } from "./dispatch_file.ts";
 import { expectRun } from "./host.ts";
 import { jobScript } from "./job_script.ts";
 import type { JobSpec, Resources } from "./job_spec.ts";
@@ -10,7 +11,7 @@ import { runFolder, runText } from "./job_spec.ts";
 import { absolute } from "./probe.ts";
 import { queryHost, type RunStatus } from "./query.ts";
 import { quote } from "./quote.ts";
-import type { HostPaths } from "./run_data.ts";
+import type { HostPaths, Named } from "./run_data.ts";
 import { placementOn, type Solution } from "./solve.ts";
 import { type Cell, type SubmitOptions, specOf, withDefaults } from "./submit.ts";
 
@@ -18,6 +19,8 @@ export interface Before {
   readonly cell: Cell;
   readonly resources: Resources;
   readonly signal: string;
+  /** What it makes, among the data of those that read it. */
+  readonly made: Named;
   /** Throws `conflict` when a configuration that the run has on the host is another one. */
   expectSame(text: string, paths: HostPaths): void;
 }
@@ -31,24 +34,25 @@ export interface PreparedBefore {
   readonly job: string;
 }
 
-function stateOf(
-  status: RunStatus | undefined,
-  host: string,
-  submittedTo: string | undefined,
-): PreparedBefore["state"] {
+function stateOf(status: RunStatus | undefined, entry: HostEntry): PreparedBefore["state"] {
   if (status === undefined) return "new";
-  const { run, state, reason } = status;
+  const { run, state, reason, job } = status;
+  const host = entry.name;
   if (state === "finished") return "finished";
-  if (submittedTo !== undefined && submittedTo !== host && state !== "failed")
-    throw new UserError(`${run} was submitted to ${submittedTo}: ${state}`, {
-      code: "conflict",
-      hint: `submit to ${submittedTo}, or when it has finished`,
-    });
   if (state === "unknown")
     throw new RemoteError(
       `cannot tell how ${run} stands on ${host}: ${reason}; nothing was submitted`,
     );
-  return state === "queued" || state === "running" ? "live" : "new";
+  if (state !== "queued" && state !== "running") return "new";
+  if (entry.type === "slurm" && !/^\d+(_\d+)?$/.test(job))
+    throw new UserError(
+      `${run} is at work on a host without SLURM, whose jobs cannot wait for it`,
+      {
+        code: "conflict",
+        hint: "submit again when it has finished",
+      },
+    );
+  return "live";
 }
 
 /** The configuration that a run was submitted with; empty: it was not. */
@@ -66,12 +70,12 @@ export async function prepareBefore(
   const { entry } = host;
   const root = absolute(entry.cluster.root, probe);
   const folders = options.before.map(({ cell }) => runFolder(root, cell.run));
-  const { statuses, records } = await queryHost(host, folders);
+  const { statuses } = await queryHost(host, folders);
   const out: PreparedBefore[] = [];
   for (const { cell, resources, signal, expectSame } of options.before) {
     const name = runText(cell.run);
     const at = statuses.findIndex(({ run }) => run === name);
-    const state = stateOf(statuses[at], entry.name, records[at]?.host);
+    const state = stateOf(statuses[at], entry);
     if (at !== -1) {
       const text = await configOf(solution, runFolder(root, cell.run));
       if (text !== "") expectSame(text, parts.paths);
