@@ -52,11 +52,19 @@ pub fn build(b: *std.Build) void {
 }
 
 /// Kernels for Ampere and Hopper, and PTX that the driver compiles for what is newer.
-const gencode = [_][]const u8{
-    "-gencode=arch=compute_80,code=sm_80",
-    "-gencode=arch=compute_90a,code=sm_90a",
-    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
+const architectures = [_]struct { name: []const u8, gencode: []const u8 }{
+    .{ .name = "sm_80", .gencode = "-gencode=arch=compute_80,code=sm_80" },
+    .{ .name = "sm_90a", .gencode = "-gencode=arch=compute_90a,code=sm_90a" },
+    .{ .name = "sm_90", .gencode = "-gencode=arch=compute_90,code=sm_90" },
+    .{ .name = "PTX 9.0", .gencode = "-gencode=arch=compute_90,code=compute_90" },
 };
+
+const image_source =
+    \\//! Made by build.zig.
+    \\pub const bytes: ?[]const u8 = {s};
+    \\pub const architectures: []const []const u8 = &.{{ {s} }};
+    \\
+;
 
 /// A module with the fat binary of cuda/*.cu, or with null where there is no nvcc.
 fn cuda_image(b: *std.Build) *std.Build.Module {
@@ -65,7 +73,7 @@ fn cuda_image(b: *std.Build) *std.Build.Module {
     const nvcc = if (wanted orelse true) find_nvcc(b) else null;
     if (nvcc) |path| {
         const run = b.addSystemCommand(&.{ path, "-fatbin", "-O3", "-std=c++17" });
-        run.addArgs(&gencode);
+        for (architectures) |each| run.addArg(each.gencode);
         run.addArg("-o");
         const fatbin = run.addOutputFileArg("theseus.fatbin");
         run.addFileArg(b.path("cuda/theseus.cu"));
@@ -76,7 +84,11 @@ fn cuda_image(b: *std.Build) *std.Build.Module {
             "scripts/setup --cuda installs it\n", .{});
     } else if (wanted.?) @panic("no nvcc was found: scripts/setup --cuda installs it");
     const text = if (nvcc == null) "null" else "@embedFile(\"theseus.fatbin\")";
-    const source = b.fmt("//! Made by build.zig.\npub const bytes: ?[]const u8 = {s};\n", .{text});
+    var names: []const u8 = "";
+    if (nvcc != null) {
+        for (architectures) |each| names = b.fmt("{s}\"{s}\", ", .{ names, each.name });
+    }
+    const source = b.fmt(image_source, .{ text, names });
     return b.createModule(.{ .root_source_file = files.add("cuda_image.zig", source) });
 }
 
@@ -193,7 +205,7 @@ fn add_tests(b: *std.Build) void {
     const none = b.addOptions();
     for (levels) |each| none.addOption(bool, each.name, false);
     module.addOptions("levels", none);
-    const no_image = b.addWriteFiles().add("cuda_image.zig", "pub const bytes: ?[]const u8 = null;\n");
+    const no_image = b.addWriteFiles().add("cuda_image.zig", b.fmt(image_source, .{ "null", "" }));
     module.addImport("cuda_image", b.createModule(.{ .root_source_file = no_image }));
     const tests = b.addTest(.{
         .name = "theseus-tests",

@@ -85,7 +85,7 @@ pub fn manifest(writer: *Writer) Writer.Error!void {
         if (opening.is_built(level)) try json.write(@tagName(level));
     }
     try json.endArray();
-    try field(&json, "cuda", cuda_image.bytes != null);
+    try field(&json, "cuda", cuda_image.architectures);
     try field(&json, "cpu_level", @tagName(cpuid.detect().level()));
     var brand: [48]u8 = undefined;
     try field(&json, "cpu", cpuid.brand(&brand));
@@ -95,6 +95,7 @@ pub fn manifest(writer: *Writer) Writer.Error!void {
 fn gpu_info(json: *Json, gpu: *const Gpu) Writer.Error!void {
     try json.beginObject();
     try field(json, "ordinal", gpu.ordinal);
+    try field(json, "count", gpu.count);
     try field(json, "name", gpu.name_text());
     try field(json, "capability", gpu.capability);
     try field(json, "cuda_version", gpu.driver.version);

@@ -2,14 +2,15 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
-import { libraryInfo, NativeError, openDevice, openGpu } from "../runtime/index.ts";
-import { assert, UserError } from "../util/errors.ts";
+import { libraryInfo, openDevice } from "../runtime/index.ts";
+import { UserError } from "../util/errors.ts";
 import { VERSION } from "../util/version.ts";
 import { command } from "./command.ts";
+import { cudaChecks } from "./doctor_cuda.ts";
 import { bytesText, tableText } from "./format.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
-interface Check {
+export interface Check {
   readonly name: string;
   readonly state: "ok" | "warn" | "fail";
   readonly detail: string;
@@ -40,7 +41,7 @@ function libraryChecks(): Check[] {
       {
         name: "library",
         state: "ok",
-        detail: `${path} (levels ${levels.join(", ")}${cuda ? ", CUDA" : ""})`,
+        detail: `${path} (levels ${levels.join(", ")}${cuda.length > 0 ? ", CUDA" : ""})`,
       },
       { name: "kernels", state: "ok", detail: `level ${level}` },
       { name: "threads", state: "ok", detail: `${threads} of ${cpus().length} logical CPUs` },
@@ -68,28 +69,6 @@ function rootCheck(root: string): Check {
   }
 }
 
-/** A virtual GPU is called by its name: it stands for none. */
-function cudaCheck(): Check {
-  try {
-    const device = openGpu(0);
-    const { gpu, memory_bytes } = device.info;
-    device.close();
-    assert(gpu !== null, "a GPU says which one it is");
-    const { name, capability, cuda_version } = gpu;
-    const serves = `CUDA ${Math.floor(cuda_version / 1000)}.${(cuda_version % 1000) / 10}`;
-    const level = `compute capability ${(capability / 10).toFixed(1)}`;
-    const memory = `${bytesText(memory_bytes)} free`;
-    return { name: "cuda", state: "ok", detail: `GPU 0: ${name}, ${level}, ${serves}, ${memory}` };
-  } catch (error) {
-    if (!(error instanceof NativeError)) throw error;
-    // A machine without a GPU lacks nothing.
-    if (error.status === "io_failed")
-      return { name: "cuda", state: "warn", detail: "no NVIDIA driver (libcuda.so.1) was found" };
-    const fix = "training.device=cpu leaves the GPU alone";
-    return { name: "cuda", state: "warn", detail: error.message, fix };
-  }
-}
-
 export default command({
   name: "doctor",
   summary: "what this machine offers and lacks",
@@ -103,7 +82,7 @@ export default command({
       { name: "memory", state: "ok", detail: memory },
       ...libraryChecks(),
       rootCheck(rootOf(undefined, args.root)),
-      cudaCheck(),
+      ...cudaChecks(),
     ];
     if (args.json === true)
       process.stdout.write(`${JSON.stringify({ schema_version: 1, checks })}\n`);

@@ -20,6 +20,8 @@ export interface DeviceOptions {
 
 export interface GpuInfo {
   readonly ordinal: number;
+  /** GPUs that this process sees. */
+  readonly count: number;
   readonly name: string;
   /** Compute capability: 90 is 9.0. */
   readonly capability: number;
@@ -56,8 +58,8 @@ export interface LibraryInfo {
   readonly cpu: string;
   readonly cpu_level: Level | "none";
   readonly levels: readonly Level[];
-  /** Whether it holds kernels for NVIDIA GPUs. */
-  readonly cuda: boolean;
+  /** Of which NVIDIA GPUs it holds kernels; none where it was built without nvcc. */
+  readonly cuda: readonly string[];
 }
 
 export function libraryInfo(): LibraryInfo {

@@ -31,6 +31,8 @@ pub const marks_max = 16;
 pub const Gpu = struct {
     driver: Driver,
     ordinal: u32,
+    /// GPUs that the process sees.
+    count: u32 = 0,
     device: c_int,
     context: Handle,
     module: Handle = null,
@@ -94,6 +96,7 @@ pub const Gpu = struct {
         const call = &gpu.driver.call;
         var count: c_int = 0;
         try gpu.driver.check(call.cuDeviceGetCount(&count), "GPUs cannot be listed", .{});
+        gpu.count = @intCast(@max(0, count));
         if (gpu.ordinal >= count) return failure.raise(
             error.Unsupported,
             "there is no GPU {d}: this process sees {d} (CUDA_VISIBLE_DEVICES decides which)",
