@@ -13,6 +13,7 @@ test {
     _ = @import("runtime.zig");
     _ = @import("wire.zig");
     _ = @import("cuda/launch_attention.zig");
+    _ = @import("cuda/launch_map.zig");
     _ = @import("cuda/task.zig");
     _ = @import("cuda/widened.zig");
     _ = @import("cpu/cpuid.zig");

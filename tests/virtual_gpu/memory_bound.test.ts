@@ -2,14 +2,25 @@
  * @file Kernels that read four elements at a time, at the sizes where they change their ways, on operands that do and that
  * do not begin where four elements can be read at once: the f64 reference's numbers.
  */
-import { afterAll, describe, test } from "bun:test";
-import type { Graph } from "../../src/ir/graph.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import type { Graph, Id } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
+import { at } from "../../src/ops/check.ts";
 import type { AnyOp, Sample, SampleInput } from "../../src/ops/define.ts";
+import { interpret } from "../../src/ops/interpreter.ts";
+import { add } from "../../src/ops/prim/add.ts";
+import { broadcast } from "../../src/ops/prim/broadcast.ts";
+import { cast } from "../../src/ops/prim/cast.ts";
+import { compare } from "../../src/ops/prim/compare.ts";
 import { get } from "../../src/ops/prim/get.ts";
 import { input } from "../../src/ops/prim/input.ts";
+import { mul } from "../../src/ops/prim/mul.ts";
+import { reduce } from "../../src/ops/prim/reduce.ts";
 import { reshape } from "../../src/ops/prim/reshape.ts";
+import { select } from "../../src/ops/prim/select.ts";
 import { slice } from "../../src/ops/prim/slice.ts";
+import { sub } from "../../src/ops/prim/sub.ts";
+import { transpose } from "../../src/ops/prim/transpose.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { opOf } from "../../src/ops/registry.ts";
 import { compile } from "../../src/passes/compile.ts";
@@ -18,7 +29,7 @@ import { elementCount } from "../../src/util/shapes.ts";
 import { expectResults } from "../ops/kernel_cases.ts";
 import { runNative } from "../ops/native.ts";
 import { named } from "../ops/one_op.ts";
-import { sampleTensors } from "../ops/values.ts";
+import { sampleTensor, sampleTensors } from "../ops/values.ts";
 import { openTestGpu } from "./virtual_gpu.ts";
 
 const device = openTestGpu();
@@ -99,5 +110,107 @@ describe.each(ROWS)("%d rows of %d, %s", (m, c, dtype) => {
     const inputs = [x, vector, positive([m]), full([m, c])];
     check("rms_norm_grad", { name: "", inputs, attrs: {} });
     check("rms_norm_grad", { name: "", inputs: [...inputs, full([m, c])], attrs: {} });
+  });
+});
+
+/** Graphs of primitives: what the passes make of them, against the reference of the same graph. */
+function checkGraph(name: string, shapes: readonly SampleInput[], build: Build): void {
+  const b = new Builder(name);
+  const tensors = shapes.map((shape, i) => sampleTensor(shape, `${name} ${i}`));
+  const ids = shapes.map(({ shape, dtype }, i) =>
+    input(b, { name: `${i}`, kind: "input", shape, dtype }),
+  );
+  build(b, ids).forEach((id, i) => {
+    b.output(`${i}`, id);
+  });
+  const graph = b.finish();
+  const expected = interpret(graph, named(tensors));
+  const { values } = runNative(device, compile(graph, targetOf(device)), named(tensors));
+  for (const [key, { data, dtype }] of expected) {
+    const limit = dtype === "bf16" ? 2 ** -7 : 1e-4;
+    const got = values.get(key)?.data ?? new Float64Array(0);
+    expect(got.length).toBe(data.length);
+    const far = data.findIndex((x, i) => !(Math.abs(at(got, i) - x) <= limit * (1 + Math.abs(x))));
+    expect(far, `${name}, output ${key}`).toBe(-1);
+  }
+}
+type Build = (b: Builder, ids: readonly Id[]) => readonly Id[];
+
+describe("map", () => {
+  const sizes: [number, number][] = [
+    [1, 1],
+    [3, 5],
+    [7, 8],
+    [5, 1026],
+    [4, 1024],
+  ];
+  test.each(sizes)("dtypes and broadcasts, %d x %d", (rows, columns) => {
+    const shape = [rows, columns];
+    const inputs: SampleInput[] = [
+      full(shape),
+      full(shape, "bf16"),
+      { shape, dtype: "bool" },
+      { shape, dtype: "i32" },
+      full([columns]),
+      full([rows]),
+      full([]),
+      full([columns, rows]),
+    ];
+    checkGraph(`map ${rows} ${columns}`, inputs, (b, ids) => {
+      const [x = 0, half = 0, flag = 0, whole = 0, row = 0, column = 0, one = 0, turned = 0] = ids;
+      const wide = (id: Id, dims: number[]) => broadcast(b, id, shape, dims);
+      const sum = add(b, add(b, x, cast(b, half, "f32")), wide(row, [1]));
+      const scaled = mul(b, mul(b, sum, wide(column, [0])), wide(one, []));
+      const all = add(b, scaled, transpose(b, turned, [1, 0]));
+      const some = select(b, flag, all, cast(b, whole, "f32"));
+      return [some, cast(b, all, "bf16"), compare(b, some, x, "le")];
+    });
+  });
+
+  test("more values at a time than four elements have room for", () => {
+    checkGraph("map of many values", [full([3, 33]), full([3, 33])], (b, [x = 0, y = 0]) => {
+      const values = [x];
+      for (let i = 0; i < 14; i++) values.push(add(b, mul(b, at(values, i), y), x));
+      return [values.reduceRight((sum, value) => mul(b, sub(b, sum, value), y))];
+    });
+  });
+});
+
+describe("map_reduce", () => {
+  const matrices: [number, number][] = [
+    [1, 4],
+    [5, 6],
+    [70, 128],
+    [1030, 12],
+    [300, 260],
+    [3, 2052],
+    [2, 16_401],
+  ];
+  test.each(matrices)("columns and rows of %d x %d", (rows, columns) => {
+    const inputs: SampleInput[] = [
+      { shape: [rows, columns], dtype: "f32", fill: "positive" },
+      { shape: [rows, columns], dtype: "bf16", fill: "positive" },
+      { shape: [columns], dtype: "f32", fill: "positive" },
+      { shape: [rows, columns], dtype: "i32" },
+    ];
+    checkGraph(`reduce ${rows} ${columns}`, inputs, (b, [x = 0, half = 0, row = 0, whole = 0]) => {
+      const product = mul(b, x, broadcast(b, row, [rows, columns], [1]));
+      return [0, 1].flatMap((dim) => [
+        reduce(b, x, "sum", [dim]),
+        reduce(b, mul(b, product, cast(b, half, "f32")), "sum", [dim]),
+        reduce(b, product, "max", [dim]),
+        reduce(b, whole, "sum", [dim]),
+        reduce(b, whole, "max", [dim]),
+      ]);
+    });
+  });
+
+  test("all elements, and a dim in the middle", () => {
+    const inputs = [full([37_000]), full([6, 50, 8])];
+    checkGraph("reduce all", inputs, (b, [x = 0, y = 0]) => [
+      reduce(b, mul(b, x, x), "sum", [0]),
+      reduce(b, y, "sum", [1]),
+      reduce(b, y, "max", [0, 2]),
+    ]);
   });
 });

@@ -12,6 +12,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define SHARED(T, name) T* name = reinterpret_cast<T*>(simt::block.shared)
 #define REGISTER_KERNEL(name, threads) static simt::Kernel registered_##name(#name, name, threads);

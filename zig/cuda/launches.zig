@@ -5,6 +5,7 @@ const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
 const launch_attention = @import("launch_attention.zig");
 const launch_loss = @import("launch_loss.zig");
+const launch_map = @import("launch_map.zig");
 const norms = @import("launch_norm.zig");
 
 const Error = failure.Error;
@@ -48,7 +49,11 @@ pub const Kernel = enum {
     linear_cross_entropy,
     linear_cross_entropy_grad,
     map,
-    map_reduce,
+    map_reduce_any,
+    map_reduce_columns,
+    map_reduce_join,
+    map_reduce_rows,
+    map_single,
     matmul,
     random_bits,
     random_normal,
@@ -84,7 +89,6 @@ const rows_max = 1 << 16;
 const matmul_tile = 64;
 const residues = 128;
 const norm_chunk = 65536;
-const reduce_wide = 2048;
 
 /// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
 pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
@@ -123,10 +127,10 @@ pub const Plan = struct {
     fn choose(p: *Plan, ins: *const Instruction) !void {
         const first = ins.operand(0);
         switch (ins.opcode) {
-            .map => try p.whole(.map, ins, elements(ins.operand(ins.word(0)))),
-            .map_reduce => try p.whole(.map_reduce, ins, reduce_grid(ins)),
+            .map => try launch_map.map(p, ins),
+            .map_reduce => try launch_map.map_reduce(p, ins),
             .copy => try p.whole(.copy, ins, elements(ins.operand(1))),
-            .fill => try p.whole(.fill, ins, elements(first)),
+            .fill => try p.whole(.fill, ins, quads(first)),
             .iota => try p.whole(.iota, ins, elements(first)),
             .random_bits => try p.whole(.random_bits, ins, elements(ins.operand(2))),
             .random_normal => try p.whole(.random_normal, ins, elements(first)),
@@ -172,10 +176,26 @@ pub const Plan = struct {
 
     /// A launch with the instruction's operands and words.
     pub fn whole(p: *Plan, kernel: Kernel, ins: *const Instruction, grid: [3]u32) !void {
+        try p.all(kernel, ins, grid, ins.words[0..ins.word_count]);
+    }
+
+    /// A launch with the instruction's operands and other words.
+    pub fn all(
+        p: *Plan,
+        kernel: Kernel,
+        ins: *const Instruction,
+        grid: [3]u32,
+        words: []const u32,
+    ) !void {
         const first: u32 = @intCast(p.parts.items.len);
         for (ins.operands[0..ins.operand_count], 0..) |operand, i|
             try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
-        try p.launch(kernel, grid, first, ins.words[0..ins.word_count]);
+        try p.launch(kernel, grid, first, words);
+    }
+
+    /// The launch that was added last.
+    pub fn last_launch(p: *Plan) *Launch {
+        return &p.launches.items[p.launches.items.len - 1];
     }
 
     pub fn some(
@@ -222,7 +242,7 @@ pub const Plan = struct {
         if (base) |from| {
             try p.copy_whole(ins, from, out);
         } else {
-            try p.some(.fill, elements(table), &.{part(ins, out)}, &.{0});
+            try p.some(.fill, quads(table), &.{part(ins, out)}, &.{0});
         }
         const row = table.count() / table.dims[0];
         const grid = .{ @min(residues, table.dims[0]), ceil(row, threads), 1 };
@@ -234,10 +254,7 @@ pub const Plan = struct {
         var chunks: u32 = 0;
         for (ins.operands[0 .. ins.operand_count - 2]) |*o| chunks += ceil(o.count(), norm_chunk);
         if (chunks > 0) try p.whole(.grad_norm_chunks, ins, .{ chunks, 1, 1 });
-        const first: u32 = @intCast(p.parts.items.len);
-        for (ins.operands[0..ins.operand_count], 0..) |operand, i|
-            try p.parts.append(p.allocator, .{ .index = @intCast(i), .view = operand });
-        try p.launch(.grad_norm, .{ 1, 1, 1 }, first, &.{chunks});
+        try p.all(.grad_norm, ins, .{ 1, 1, 1 }, &.{chunks});
     }
 };
 
@@ -246,19 +263,22 @@ pub fn part(ins: *const Instruction, index: u32) Part {
 }
 
 fn elements(o: *const Operand) [3]u32 {
-    return .{ @intCast(@max(1, @min(blocks_max, (o.count() + threads - 1) / threads))), 1, 1 };
+    return elements_of(o.count());
+}
+
+/// A thread four neighbouring elements.
+fn quads(o: *const Operand) [3]u32 {
+    return elements_of((o.count() + 3) / 4);
+}
+
+/// A thread each of `count` things, as far as there are that many.
+pub fn elements_of(count: u64) [3]u32 {
+    return .{ @intCast(@max(1, @min(blocks_max, (count + threads - 1) / threads))), 1, 1 };
 }
 
 /// A warp a row.
 pub fn warps(count: u64) [3]u32 {
     return rows((count + threads / 32 - 1) / (threads / 32));
-}
-
-/// As cuda/map_reduce.cu: a warp a result, or a block where many elements become one.
-fn reduce_grid(ins: *const Instruction) [3]u32 {
-    const results = ins.operand(ins.word(2)).count();
-    const length = ins.operand(0).count() / results;
-    return if (length > reduce_wide) rows(results) else warps(results);
 }
 
 /// A block a row.
