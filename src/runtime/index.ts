@@ -15,10 +15,10 @@ export {
   openGpu,
   workDone,
 } from "./device.ts";
-export type { JsonLines, JsonLinesSink } from "./json_lines.ts";
 export { setEmbeddedLibrary } from "./library.ts";
 export { unusedLibraries } from "./library_cache.ts";
 export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";
+export type { NativeRecords, RecordForm } from "./native_records.ts";
 export { LoadedProgram, type ProgramInfo, type Slot, type Ticket } from "./program.ts";
 export {
   type BpeVocabulary,

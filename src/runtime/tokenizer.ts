@@ -1,8 +1,8 @@
 /** @file The native byte-pair encoder: a vocabulary handed over once (zig/tokenizer/spec.zig reads it), then text to tokens. */
 import { assert } from "../util/errors.ts";
-import { JsonLines, type JsonLinesOptions } from "./json_lines.ts";
 import { openLibrary } from "./library.ts";
 import { checked } from "./native_error.ts";
+import { NativeRecords, type RecordOptions } from "./native_records.ts";
 
 const MAGIC = 0x45504274;
 const VERSION = 1;
@@ -105,9 +105,9 @@ export class NativeTokenizer {
     return this.into(this.room, bytes, lookFor, 1);
   }
 
-  /** For lines of JSON, many in one call. Added tokens that are not special are found in them. */
-  jsonLines(options: JsonLinesOptions): JsonLines {
-    return new JsonLines(this.handle, this.wide, options);
+  /** For many records in one call. Added tokens that are not special are found in them. */
+  records(options: RecordOptions): NativeRecords {
+    return new NativeRecords(this.handle, this.wide, options);
   }
 
   /** Pairs of tokens, in order: the merges that can happen. */

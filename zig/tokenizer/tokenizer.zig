@@ -117,7 +117,7 @@ pub const LinesCall = struct {
     notes: []u8,
 };
 
-/// Lines of JSON to tokens, see lines.zig; returns how many bytes of the block are done. The first word of the notes is how many lines there are.
+/// Records to tokens, see lines.zig; returns how many bytes of the block are done. The first word of the notes is how many records there are.
 pub fn lines(tokenizer: *Tokenizer, call: LinesCall) Error!i64 {
     const Header = lines_file.Header;
     const aligned = std.mem.isAligned(@intFromPtr(call.notes.ptr), 4) and
@@ -138,6 +138,8 @@ fn lines_as(comptime Token: type, tokenizer: *Tokenizer, call: LinesCall) Error!
     const Header = lines_file.Header;
     const Note = lines_file.Note;
     const header = std.mem.bytesToValue(Header, call.options[0..@sizeOf(Header)]);
+    const form = std.enums.fromInt(lines_file.Form, header.form) orelse
+        return failure.raise(error.InvalidArgument, "records of form {d}", .{header.form});
     const largest: i64 = @max(tokenizer.model.largest, header.before, header.after);
     if (largest > std.math.maxInt(Token))
         return failure.raise(error.InvalidArgument, "token {d} in {d} bits", .{
@@ -153,6 +155,7 @@ fn lines_as(comptime Token: type, tokenizer: *Tokenizer, call: LinesCall) Error!
         .tokenizer = tokenizer,
         .context = context,
         .header = header,
+        .form = form,
         .field = call.options[@sizeOf(Header)..],
         .out = out[0 .. call.out.len / @sizeOf(Token)],
         .room = call.room,

@@ -1,7 +1,7 @@
 /** @file Records of line formats: one JSON object a line, or one text a line. */
 import type { Block, LineBlocks } from "./line_blocks.ts";
 import { BOM_BYTES, longText, startsWithBom } from "./read_text.ts";
-import type { Batch, Item, RawLines, ReadOptions, SourceFile } from "./source_file.ts";
+import type { Batch, Item, RawRecords, ReadOptions, SourceFile } from "./source_file.ts";
 
 const NEWLINE = 10;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -83,10 +83,13 @@ function jsonItems(bytes: Uint8Array): Item[] {
 function textItems(bytes: Uint8Array, textField: string): Item[] {
   return lineStarts(bytes).map((start) => {
     const at = bytes.indexOf(NEWLINE, start);
-    let end = at === -1 ? bytes.length : at;
-    if (end > start && bytes[end - 1] === 13) end--;
-    return { value: { [textField]: bytes.subarray(start, end) } };
+    return textItem(bytes.subarray(start, at === -1 ? bytes.length : at), textField);
   });
+}
+
+function textItem(line: Uint8Array, textField: string): Item {
+  const end = line.at(-1) === 13 ? line.length - 1 : line.length;
+  return { value: { [textField]: line.subarray(0, end) } };
 }
 
 function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
@@ -100,7 +103,12 @@ function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
   const bytes = block.bytes.subarray(skip);
   const isJson = file.content === "jsonl";
   let items: Item[] | undefined;
-  const raw: RawLines = { bytes, item: jsonItem, position: (start) => offset + skip + start };
+  const raw: RawRecords = {
+    form: isJson ? "json" : "lines",
+    bytes,
+    item: isJson ? jsonItem : (line) => textItem(line, options.textField),
+    position: (start) => offset + skip + start,
+  };
   // Only bad lines are asked for.
   let starts: number[] | undefined;
   return {
@@ -108,7 +116,7 @@ function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
       items ??= isJson ? jsonItems(bytes) : textItems(bytes, options.textField);
       return items;
     },
-    ...(isJson ? { raw } : {}),
+    raw,
     next: offset + block.bytes.length,
     bytes: block.bytes.length,
     position(index) {

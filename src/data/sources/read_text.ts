@@ -72,49 +72,104 @@ export async function* wholeText(
   if (held.length > 0 || !seen) yield batch(held, false);
 }
 
-/** Documents between blank lines. */
+/** Documents between blank lines, those of a block together. */
 export async function* paragraphs(
   file: SourceFile,
-  { textField, maxRecordBytes }: ReadOptions,
+  options: ReadOptions,
   from: number,
 ): AsyncGenerator<Batch> {
+  const { maxRecordBytes } = options;
   let at = from;
   let held: Uint8Array = new Uint8Array(0);
-  let tooLong = 0;
-  const take = (end: number, body: Uint8Array): Batch => {
-    const start = at;
-    at += end;
-    held = held.subarray(end);
-    const length = tooLong + body.length;
-    const items: Item[] = [];
-    if (length > maxRecordBytes) items.push({ bad: longText("document", length, maxRecordBytes) });
-    else if (!isBlank(body)) items.push({ value: { [textField]: withoutBom(start, body) } });
-    tooLong = 0;
-    return { items, next: at, bytes: end, position: () => start };
+  /** Bytes of a document of which only the length is kept. */
+  let dropped = 0;
+  const take = (length: number): Batch => {
+    const batch = batchOf(at, held.subarray(0, length), options);
+    at += length;
+    held = held.subarray(length);
+    return batch;
   };
-  let searched = 0;
+  const tooLong = (length: number, next: number): Batch => {
+    const start = at;
+    const bad = longText("document", dropped + length, maxRecordBytes);
+    [at, held, dropped] = [at + next, held.subarray(next), 0];
+    return { items: [{ bad }], next: at, bytes: next, position: () => start };
+  };
   for await (const part of byteStream(file, from)) {
     held = held.length === 0 ? part : Buffer.concat([held, part]);
-    for (;;) {
-      const gap = blankLine(held, searched);
-      if (gap === null) break;
-      searched = 0;
-      yield take(gap.to, held.subarray(0, gap.from));
+    if (dropped > 0) {
+      const gap = blankLine(held, 0);
+      if (gap !== null) yield tooLong(gap.from, gap.to);
     }
-    searched = Math.max(0, held.lastIndexOf(NEWLINE));
-    if (held.length > maxRecordBytes) {
-      const dropped = held.lastIndexOf(NEWLINE) > 0 ? held.lastIndexOf(NEWLINE) : held.length;
-      tooLong += dropped;
-      at += dropped;
-      held = held.subarray(dropped);
-      searched = 0;
+    while (dropped === 0) {
+      // Blank lines that come before a document are no part of its length.
+      const end = lastBlankLine(held) || (held.length > maxRecordBytes ? endOfBlank(held) : 0);
+      if (end === 0) break;
+      yield take(end);
+    }
+    if (held.length > maxRecordBytes || dropped > 0) {
+      const length = knownLength(held, maxRecordBytes);
+      [at, held, dropped] = [at + length, held.subarray(length), dropped + length];
     }
   }
-  if (held.length > 0 || tooLong > 0) yield take(held.length, held);
+  if (dropped > 0) yield tooLong(held.length, held.length);
+  else if (held.length > 0) yield take(held.length);
 }
 
-const withoutBom = (start: number, bytes: Uint8Array): Uint8Array =>
-  start === 0 && startsWithBom(bytes) ? bytes.subarray(BOM_BYTES) : bytes;
+/** How much of a document's beginning can go without losing the blank line that may end it. */
+function knownLength(held: Uint8Array, maxRecordBytes: number): number {
+  const newline = held.lastIndexOf(NEWLINE);
+  if (newline > 0) return newline;
+  return newline === 0 && held.length <= maxRecordBytes && isBlank(held) ? 0 : held.length;
+}
+
+/** Where the last of the blank lines ends that `bytes` begins with, or holds. */
+function endOfBlank(bytes: Uint8Array): number {
+  let end = 0;
+  for (let gap = blankLine(bytes, 0); gap !== null; gap = blankLine(bytes.subarray(end), 0))
+    end += gap.to;
+  return end;
+}
+
+/** Documents of a block that ends where one ends. */
+function batchOf(offset: number, block: Uint8Array, options: ReadOptions): Batch {
+  const skip = offset === 0 && startsWithBom(block) ? BOM_BYTES : 0;
+  const bytes = block.subarray(skip);
+  const item = (body: Uint8Array): Item | null => {
+    if (body.length > options.maxRecordBytes)
+      return { bad: longText("document", body.length, options.maxRecordBytes) };
+    return isBlank(body) ? null : { value: { [options.textField]: body } };
+  };
+  const position = (start: number): number => offset + skip + start;
+  let found: { readonly items: Item[]; readonly starts: number[] } | undefined;
+  const documents = () => {
+    const [items, starts]: [Item[], number[]] = [[], []];
+    for (let start = 0; start < bytes.length; ) {
+      const rest = bytes.subarray(start);
+      const { from, to } = blankLine(rest, 0) ?? { from: rest.length, to: rest.length };
+      const made = item(rest.subarray(0, from));
+      if (made !== null) {
+        items.push(made);
+        starts.push(start);
+      }
+      start += to;
+    }
+    return { items, starts };
+  };
+  return {
+    get items() {
+      found ??= documents();
+      return found.items;
+    },
+    raw: { form: "paragraphs", bytes, item, position },
+    next: offset + block.length,
+    bytes: block.length,
+    position(index) {
+      found ??= documents();
+      return position(found.starts[index] ?? 0);
+    },
+  };
+}
 
 export const longText = (what: string, length: number, limit: number): string =>
   `a ${what} of ${(length / 2 ** 20).toFixed(1)} MiB: expected at most ${limit / 2 ** 20} (source.max_record_mb)`;
@@ -129,4 +184,24 @@ function blankLine(bytes: Uint8Array, from: number): { from: number; to: number 
     at = bytes.indexOf(NEWLINE, end);
   }
   return null;
+}
+
+/**
+ * Where the last blank line ends that follows a line with text; 0: there is none. Whatever stands before, a document ends there: of
+ * blank lines one after another only some do.
+ */
+function lastBlankLine(bytes: Uint8Array): number {
+  for (let end = bytes.lastIndexOf(NEWLINE); end > 0; ) {
+    let before = end - 1;
+    while (before >= 0 && bytes[before] !== NEWLINE && isSpace(bytes[before])) before--;
+    if (before < 0) return 0;
+    let text = before;
+    if (bytes[before] === NEWLINE) {
+      text--;
+      while (text >= 0 && bytes[text] !== NEWLINE && isSpace(bytes[text])) text--;
+      if (text >= 0 && bytes[text] !== NEWLINE) return end + 1;
+    }
+    end = bytes.lastIndexOf(NEWLINE, before);
+  }
+  return 0;
 }

@@ -1,4 +1,5 @@
 /** @file One input file of a job. Plain data: it travels to the workers. */
+import type { RecordForm } from "../../runtime/index.ts";
 import type { FileFormat } from "./format.ts";
 
 export interface SourceFile extends FileFormat {
@@ -19,12 +20,14 @@ export interface ReadOptions {
   readonly columns: readonly string[] | null;
 }
 
-/** A block of a .jsonl as it is: whole lines, for readers that need no records. */
-export interface RawLines {
+/** A block of a file as it is, for readers that find the records in it themselves. */
+export interface RawRecords {
+  readonly form: RecordForm;
+  /** Whole records. */
   readonly bytes: Uint8Array;
-  /** Null: a blank line. */
-  item(line: Uint8Array): Item | null;
-  /** Position of a line, from where it starts in `bytes`. */
+  /** Null: a blank one. */
+  item(record: Uint8Array): Item | null;
+  /** Position of a record, from where it starts in `bytes`. */
   position(start: number): number;
 }
 
@@ -40,8 +43,8 @@ export type Item =
 
 export interface Batch {
   readonly items: readonly Item[];
-  /** Where the batch is lines of JSON; then `items` are made when they are asked for. */
-  readonly raw?: RawLines;
+  /** Where it has what the batch was made of; then `items` are made when they are asked for. */
+  readonly raw?: RawRecords;
   /** Where reading goes on after this batch. */
   readonly next: number;
   /** Bytes of the input that it took, decompressed. */

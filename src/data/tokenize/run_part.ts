@@ -4,16 +4,16 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { JsonLines } from "../../runtime/index.ts";
+import type { NativeRecords } from "../../runtime/index.ts";
 import { writeAtomically } from "../../util/atomic_file.ts";
 import { DataError, type ErrorPlace, UserError } from "../../util/errors.ts";
 import type { SplitName } from "../shards/format.ts";
 import { PieceReader } from "../sources/read_piece.ts";
-import type { Batch, Item, Piece, RawLines } from "../sources/source_file.ts";
+import type { Batch, Item, Piece, RawRecords } from "../sources/source_file.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { BadRecord, type Formatter } from "./formatter.ts";
-import { jsonLinesOf } from "./json_lines_of.ts";
 import { makeFormatter } from "./make_formatter.ts";
+import { nativeRecordsOf } from "./native_records_of.ts";
 import {
   type BadNote,
   type PartProgress,
@@ -70,7 +70,7 @@ export class PartRunner {
   private readonly tokenizer: Tokenizer;
   private readonly reader: PieceReader;
   private readonly splitter: Splitter;
-  private readonly jsonLines: JsonLines | null;
+  private readonly nativeRecords: NativeRecords | null;
 
   private constructor(
     setup: TokenizeSetup,
@@ -84,7 +84,9 @@ export class PartRunner {
     const { columns } = this.formatter;
     this.reader = new PieceReader(setup.files, { ...setup.read, columns });
     this.splitter = new Splitter(setup.seed, setup.validationFraction);
-    this.jsonLines = natively ? jsonLinesOf(tokenizer, this.formatter, this.splitter) : null;
+    this.nativeRecords = natively
+      ? nativeRecordsOf(tokenizer, this.formatter, this.splitter)
+      : null;
   }
 
   /** `natively`: text is read natively where that gives the same bytes. */
@@ -109,8 +111,8 @@ export class PartRunner {
     const finished = finishedPart(folder);
     if (finished !== null) return finished;
     mkdirSync(folder, { recursive: true });
-    const { setup, formatter, splitter, tokenizer, jsonLines } = this;
-    const part = new Part({ setup, formatter, splitter, tokenizer, jsonLines, folder });
+    const { setup, formatter, splitter, tokenizer, nativeRecords } = this;
+    const part = new Part({ setup, formatter, splitter, tokenizer, nativeRecords, folder });
     try {
       while (part.piece < pieces.length) {
         const piece = pieces[part.piece];
@@ -155,8 +157,8 @@ interface PartWork {
   readonly formatter: Formatter;
   readonly splitter: Splitter;
   readonly tokenizer: Tokenizer;
-  /** Null: every line becomes a record. */
-  readonly jsonLines: JsonLines | null;
+  /** Null: every record is made here. */
+  readonly nativeRecords: NativeRecords | null;
   readonly folder: string;
 }
 
@@ -170,7 +172,7 @@ class Part {
   private readonly setup: TokenizeSetup;
   private readonly formatter: Formatter;
   private readonly splitter: Splitter;
-  private readonly jsonLines: JsonLines | null;
+  private readonly nativeRecords: NativeRecords | null;
   private readonly folder: string;
   private readonly writers: Readonly<Record<SplitName, SplitWriter>>;
   private open: SplitName | null;
@@ -183,7 +185,7 @@ class Part {
 
   constructor(work: PartWork) {
     const { setup, formatter, splitter, tokenizer, folder } = work;
-    this.jsonLines = work.jsonLines;
+    this.nativeRecords = work.nativeRecords;
     this.setup = setup;
     this.formatter = formatter;
     this.splitter = splitter;
@@ -227,7 +229,7 @@ class Part {
   /** Writes what the batch holds, and now and then makes it durable. */
   async take(batch: Batch, placeOf: PlaceOf): Promise<void> {
     const { raw } = batch;
-    if (raw !== undefined && this.jsonLines !== null) await this.takeLines(raw, placeOf);
+    if (raw !== undefined && this.nativeRecords !== null) await this.takeRaw(raw, placeOf);
     else
       for (const [index, item] of batch.items.entries()) {
         await this.takeOrNote(item, () => batch.position(index), placeOf);
@@ -242,15 +244,15 @@ class Part {
     else if (now >= this.noteDue) this.note();
   }
 
-  /** Lines that the native reader leaves go the way of all records. */
-  private async takeLines(raw: RawLines, placeOf: PlaceOf): Promise<void> {
+  /** What the native reader leaves goes the way of all records. */
+  private async takeRaw(raw: RawRecords, placeOf: PlaceOf): Promise<void> {
     this.open = null;
-    await this.jsonLines?.encode(raw.bytes, {
+    await this.nativeRecords?.encode(raw.bytes, raw.form, {
       documents: (side, ids, lengths, textBytes) => {
         this.writers[side].addMany(ids, lengths, textBytes);
         this.count("records", lengths.length);
       },
-      line: (from, to) => {
+      record: (from, to) => {
         const item = raw.item(raw.bytes.subarray(from, to));
         if (item !== null) return this.takeOrNote(item, () => raw.position(from), placeOf);
       },

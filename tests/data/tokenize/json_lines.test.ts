@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sourceFile } from "../../../src/data/sources/expand.ts";
-import { jsonLinesOf } from "../../../src/data/tokenize/json_lines_of.ts";
+import { nativeRecordsOf } from "../../../src/data/tokenize/native_records_of.ts";
 import { PartRunner } from "../../../src/data/tokenize/run_part.ts";
 import type { TokenizeSetup } from "../../../src/data/tokenize/setup.ts";
 import { Splitter } from "../../../src/data/tokenize/split.ts";
@@ -180,7 +180,7 @@ test("it is what jobs of text use, and others do not", async () => {
   const spec = { textField: "text", startToken: "none", endToken: "auto" };
   const reader = async (name: string) => {
     const tokenizer = await openTokenizer(name);
-    return jsonLinesOf(tokenizer, new TextFormatter(tokenizer, spec), splitter);
+    return nativeRecordsOf(tokenizer, new TextFormatter(tokenizer, spec), splitter);
   };
   expect(await reader("gpt2")).not.toBeNull();
   expect(await reader("bytes")).toBeNull();

@@ -1,5 +1,5 @@
-/** @file The native reader of JSON lines for a job, where it gives exactly what records, formatter and splitter would. */
-import type { JsonLines } from "../../runtime/index.ts";
+/** @file The native reader of records for a job, where it gives exactly what records, formatter and splitter would. */
+import type { NativeRecords } from "../../runtime/index.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { ByteLevelTokenizer } from "../tokenizers/byte_level.ts";
 import { Native } from "../tokenizers/native.ts";
@@ -13,11 +13,11 @@ const HASH_RANGE = 2n ** 64n;
 const NARROW_TOKENS = 1 << 8;
 
 /** Null: text is composed first, is no field by itself, or the tokenizer is not native. */
-export function jsonLinesOf(
+export function nativeRecordsOf(
   tokenizer: Tokenizer,
   formatter: Formatter,
   { seed, below }: Splitter,
-): JsonLines | null {
+): NativeRecords | null {
   if (!(formatter instanceof TextFormatter) || !(tokenizer instanceof ByteLevelTokenizer))
     return null;
   const { encoder, vocabSize } = tokenizer;
@@ -25,5 +25,5 @@ export function jsonLinesOf(
   const { field, before, after } = formatter;
   if (!field.isWellFormed() || below < 0n || below >= HASH_RANGE) return null;
   const taken = BigInt.asUintN(SEED_BITS, seed);
-  return encoder.native.jsonLines({ field, seed: taken, below, before, after });
+  return encoder.native.records({ field, seed: taken, below, before, after });
 }

@@ -1,19 +1,26 @@
 /**
- * @file Lines of JSON to tokens in one native call (zig/tokenizer/lines.zig): the text of one field of each, on which side of a
- * split it falls, its tokens. What the native reader does not do exactly as JSON.parse would is left to the caller, line by line.
+ * @file Records to tokens, many in one native call (zig/tokenizer/lines.zig): the text of each, on which side of a split it falls, its
+ * tokens. What the native reader does not do exactly as JSON.parse would is left to the caller, record by record.
  */
 import { openLibrary } from "./library.ts";
 import { checked } from "./native_error.ts";
 
-/** Most bytes of a line that is read natively; larger ones are worth several threads. */
+/** Most bytes of a record that is read natively; larger ones are worth several threads. */
 const ROOM_BYTES = 1 << 20;
-const LINES = 1 << 13;
-/** Words of a `Note`: side, tokens, bytes of text, where the line starts, where it ends. */
+const RECORDS = 1 << 13;
+/** Words of a `Note`: side, tokens, bytes of text, where the record starts, where it ends. */
 const NOTE_WORDS = 5;
 
 const SIDES = ["train", "validation"] as const;
 
-export interface JsonLinesOptions {
+/** Numbers of `Form` in zig/tokenizer/lines.zig. */
+const FORMS = { json: 0, lines: 1, paragraphs: 2 } as const;
+
+/** Lines of JSON, lines that are texts, or texts between blank lines. */
+export type RecordForm = keyof typeof FORMS;
+
+export interface RecordOptions {
+  /** That holds the text of a line of JSON. */
   readonly field: string;
   readonly seed: bigint;
   /** Documents whose hash is less are held out; 64 bits. */
@@ -23,8 +30,8 @@ export interface JsonLinesOptions {
   readonly after: number | undefined;
 }
 
-/** What is made of lines, in their order. */
-export interface JsonLinesSink {
+/** What is made of records, in their order. */
+export interface RecordSink {
   /** Tokens that stand one after another; valid during the call. `lengths` are those of the documents. */
   documents(
     side: (typeof SIDES)[number],
@@ -32,32 +39,36 @@ export interface JsonLinesSink {
     lengths: readonly number[],
     textBytes: number,
   ): void;
-  /** A line that was not read: from and to where it is in the block. */
-  line(from: number, to: number): void | Promise<void>;
+  /** A record that was not read: from and to where it is in the block. */
+  record(from: number, to: number): void | Promise<void>;
 }
 
-export class JsonLines {
+export class NativeRecords {
   private readonly library = openLibrary();
   private readonly handle: number;
   private readonly options: Uint8Array;
+  /** Last word of the header in them. */
+  private readonly form: Uint8Array;
   private readonly out: Uint16Array | Uint32Array;
   private readonly room = new Uint8Array(ROOM_BYTES);
-  private readonly notes = new Uint32Array(1 + NOTE_WORDS * LINES);
+  private readonly notes = new Uint32Array(1 + NOTE_WORDS * RECORDS);
 
-  constructor(handle: number, wide: boolean, options: JsonLinesOptions) {
+  constructor(handle: number, wide: boolean, options: RecordOptions) {
     this.handle = handle;
     this.out = wide ? new Uint32Array(ROOM_BYTES) : new Uint16Array(ROOM_BYTES);
-    const header = new BigInt64Array(4);
+    const header = new BigInt64Array(5);
     header.set([options.seed, options.below].map((each) => BigInt.asIntN(64, each)));
     header.set(
       [options.before, options.after].map((each) => BigInt(each ?? -1)),
       2,
     );
     this.options = Buffer.concat([Buffer.from(header.buffer), Buffer.from(options.field)]);
+    this.form = this.options.subarray(header.byteLength - 8, header.byteLength);
   }
 
-  /** Takes whole lines. */
-  async encode(block: Uint8Array, sink: JsonLinesSink): Promise<void> {
+  /** Takes whole records. */
+  async encode(block: Uint8Array, form: RecordForm, sink: RecordSink): Promise<void> {
+    this.form[0] = FORMS[form];
     for (let at = 0; at < block.length; ) {
       const rest = block.subarray(at);
       const taken = this.call(rest);
@@ -83,7 +94,7 @@ export class JsonLines {
   }
 
   /** Documents of one side that follow one another are told together. */
-  private async tell(offset: number, sink: JsonLinesSink): Promise<void> {
+  private async tell(offset: number, sink: RecordSink): Promise<void> {
     const { notes, out } = this;
     const [count = 0] = notes;
     let [from, to, textBytes] = [0, 0, 0];
@@ -98,7 +109,7 @@ export class JsonLines {
       const of = notes[at] ?? 0;
       if (of !== side) flush();
       if (of >= SIDES.length) {
-        await sink.line(offset + (notes[at + 3] ?? 0), offset + (notes[at + 4] ?? 0));
+        await sink.record(offset + (notes[at + 3] ?? 0), offset + (notes[at + 4] ?? 0));
         continue;
       }
       side = of;
