@@ -23,7 +23,7 @@ const QWENS: Partial<Record<SizeName, readonly [number, number]>> = {
 
 export interface SizeOptions {
   readonly size: SizeName;
-  readonly precision: "f32" | "mixed";
+  readonly precision: "f32" | "mixed" | "bf16";
   readonly batch?: number;
   readonly seq?: number;
   readonly threads?: number;

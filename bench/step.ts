@@ -20,6 +20,8 @@ const { values } = parseArgs({
   options: {
     size: { type: "string", default: "small" },
     dtype: { type: "string", default: "f32" },
+    // training.precision; default: f32, or the most bf16 that the device has.
+    precision: { type: "string" },
     steps: { type: "string", default: "12" },
     threads: { type: "string" },
     device: { type: "string", default: "cpu" },
@@ -36,6 +38,11 @@ if (values.dtype !== "f32" && values.dtype !== "bf16")
   throw new Error("--dtype expected f32, bf16");
 if (!DEVICE_FORM.test(values.device)) throw new Error("--device expected cpu, cuda, cuda:N");
 
+const PRECISIONS = ["f32", "mixed", "bf16"] as const;
+const most = values.dtype === "f32" ? "f32" : values.device === "cpu" ? "mixed" : "bf16";
+const precision = PRECISIONS.find((each) => each === (values.precision ?? most));
+if (precision === undefined) throw new Error(`--precision expected ${PRECISIONS.join(", ")}`);
+
 const optional = (text: string | undefined) => (text === undefined ? undefined : Number(text));
 const [layers, , width, context, defaultBatch, vocabulary] = SIZES[size];
 const seq = optional(values.seq) ?? context;
@@ -44,8 +51,7 @@ const threads = optional(values.threads);
 
 const began = performance.now();
 const { job, config } = sizeConfig({
-  ...{ size, precision: values.dtype === "bf16" ? ("mixed" as const) : ("f32" as const) },
-  ...{ batch, seq },
+  ...{ size, precision, batch, seq },
   ...(threads === undefined ? {} : { threads }),
 });
 const model = job.model(config);
@@ -106,7 +112,7 @@ const mfu = (perToken: number): number | null =>
   peak === null ? null : rounded((perToken * tokens) / (median / 1e3) / peak, 4);
 
 const figures = {
-  ...{ peer: "theseus", size, dtype: values.dtype, ...originOf(device) },
+  ...{ peer: "theseus", size, dtype: values.dtype, precision, ...originOf(device) },
   ...{ level: target.level, threads: target.threads, batch, seq, parameters },
   tokens_per_s: rounded(tokens / (median / 1e3), 1),
   ms_per_step: rounded(median, 2),

@@ -11,7 +11,7 @@ import { precisionOfUse } from "../train/precision.ts";
 import { targetOf } from "../train/target.ts";
 import { loadWeights } from "../train/weights.ts";
 import { DataError, UserError } from "../util/errors.ts";
-import { openModelDevice } from "./model_device.ts";
+import { madeOnModelDevice } from "./model_device.ts";
 import { type RunSource, trainedRun } from "./trained_run.ts";
 
 /** Models may take hundreds of thousands of tokens, and every row of the cache has room for its whole context. */
@@ -78,8 +78,7 @@ export async function openTextModel(
   const tokenizer = await openTokenizer(config.get(dataFields.tokenizer));
   expectTokenizer(tokenizer, model.vocabSize);
   const places = contextOf(model.blockSize, context);
-  const device = openModelDevice(config, source);
-  try {
+  return madeOnModelDevice(config, source, (device): TextModel => {
     const precision = wanted ?? precisionOfUse(config, targetOf(device));
     const decoder = new Decoder(device, model, { rows, places, precision });
     loadWeights(decoder.engine, model, weights);
@@ -90,8 +89,5 @@ export async function openTextModel(
       stopIds: stopIdsOf(folder, tokenizer),
       close: () => device.close(),
     };
-  } catch (error) {
-    device.close();
-    throw error;
-  }
+  });
 }

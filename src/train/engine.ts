@@ -8,7 +8,7 @@ import type { HostSlot, Program } from "../program/program.ts";
 import { serialize } from "../program/serialize.ts";
 import type { Device, DeviceBuffer, LoadedProgram, Slot, Ticket } from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
-import { type HostValue, readValue, writeValue } from "./host_values.ts";
+import { type HostValue, readValue, valueIn, writeValue } from "./host_values.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
 import { SLOTS } from "./memory_report.ts";
 
@@ -19,6 +19,9 @@ export interface Run {
   /** As `output`, without the millisecond that waiting may cost. */
   outputSoon(name: string): Promise<HostValue>;
 }
+
+/** Outputs up to this size are read together: each copy from a GPU costs a wait. */
+const AT_ONCE_BYTES = 4096;
 
 interface Loaded {
   readonly program: Program;
@@ -81,9 +84,16 @@ export class Engine {
     const ticket = loaded.native.run(slot);
     loaded.tickets[slot] = ticket;
     const started = loaded.runs;
+    let image: Uint8Array<ArrayBuffer> | undefined;
     const read = (output: string): HostValue => {
       assert(loaded.runs - started < SLOTS, `output ${output} of ${name} was overwritten`);
-      return this.readOutput(loaded, slot, output);
+      const { buffer, place } = this.outputPlace(loaded, slot, output);
+      if (buffer.bytes > AT_ONCE_BYTES) return readValue(buffer, place);
+      if (image === undefined) {
+        image = new Uint8Array(buffer.bytes);
+        buffer.read(image);
+      }
+      return valueIn(image, place);
     };
     return {
       done: () => this.device.wait(ticket),
@@ -172,10 +182,10 @@ export class Engine {
     inputs[slot]?.write(staging);
   }
 
-  private readOutput(loaded: Loaded, slot: Slot, name: string): HostValue {
+  private outputPlace(loaded: Loaded, slot: Slot, name: string) {
     const place: HostSlot | undefined = loaded.program.outputs.find((each) => each.name === name);
     const buffer = loaded.outputs[slot];
     assert(place !== undefined && buffer !== undefined, `no output is named ${name}`);
-    return readValue(buffer, place);
+    return { buffer, place };
   }
 }

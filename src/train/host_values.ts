@@ -1,7 +1,7 @@
 /** @file Values that cross between host and program: scalars as numbers, the rest as typed arrays. */
 import type { HostSlot } from "../program/program.ts";
 import type { DeviceBuffer } from "../runtime/index.ts";
-import type { DType } from "../util/dtype.ts";
+import { type DType, dtypeBytes } from "../util/dtype.ts";
 import { assert } from "../util/errors.ts";
 import { elementCount } from "../util/shapes.ts";
 
@@ -37,10 +37,16 @@ export function writeValue(image: Uint8Array<ArrayBuffer>, slot: HostSlot, value
 }
 
 export function readValue(buffer: DeviceBuffer, slot: HostSlot): HostValue {
-  const count = elementCount(slot.shape);
-  const bytesEach = viewOf(slot.dtype, new ArrayBuffer(0), 0, 0).BYTES_PER_ELEMENT;
-  const bytes = new Uint8Array(count * bytesEach);
+  const bytes = new Uint8Array(elementCount(slot.shape) * dtypeBytes(slot.dtype));
   buffer.read(bytes, slot.offsetBytes);
-  const values = viewOf(slot.dtype, bytes.buffer, 0, count);
-  return slot.shape.length === 0 ? (values[0] ?? 0) : values;
+  return valueAt(bytes.buffer, 0, slot);
+}
+
+/** Of an image of the whole output buffer. */
+export const valueIn = (image: Uint8Array<ArrayBuffer>, slot: HostSlot): HostValue =>
+  valueAt(image.buffer, slot.offsetBytes, slot);
+
+function valueAt(bytes: ArrayBuffer, offset: number, { shape, dtype }: HostSlot): HostValue {
+  const values = viewOf(dtype, bytes, offset, elementCount(shape));
+  return shape.length === 0 ? (values[0] ?? 0) : values;
 }

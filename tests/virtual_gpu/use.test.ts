@@ -101,6 +101,18 @@ test("the commands take --device", async () => {
   expect(wrong.stderr).toContain('expected run, auto, cpu, cuda or cuda:N, got "gpu"');
 }, 60_000);
 
+test("a GPU without room: auto takes the CPU, and who asked for it hears what to do", async () => {
+  const full = { THESEUS_VGPU_MEMORY: "1000000", THESEUS_VGPU_TAKEN: "900000" };
+  const sample = (...how: string[]) =>
+    place.run(["sample", "first", "a", "--tokens", "1", "--root", ".", ...how], full);
+  const auto = await sample();
+  expect(auto.code).toBe(0);
+  expect(auto.stderr).toMatch(/warning: using the CPU: \d+ bytes do not fit into GPU 0/);
+  const asked = await sample("--device", "cuda");
+  expect(asked.code).toBe(3);
+  expect(asked.stderr).toMatch(/^error: \d+ bytes do not fit into GPU 0 .*\nhint: a smaller batch/);
+});
+
 test("auto says which GPU it took; a run that was told to use the CPU stays there", async () => {
   const auto = await place.run(["sample", "first", "a", "--tokens", "1", "--root", "."]);
   expect(auto.stderr).toContain("device: GPU 0, virtual GPU");
