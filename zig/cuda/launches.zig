@@ -7,6 +7,7 @@ const launch_attention = @import("launch_attention.zig");
 const launch_loss = @import("launch_loss.zig");
 const launch_map = @import("launch_map.zig");
 const norms = @import("launch_norm.zig");
+const optimizer = @import("launch_optimizer.zig");
 
 const Error = failure.Error;
 const Instruction = abi.Instruction;
@@ -88,7 +89,6 @@ const blocks_max = 4096;
 const rows_max = 1 << 16;
 const matmul_tile = 64;
 const residues = 128;
-const norm_chunk = 65536;
 
 /// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
 pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
@@ -169,8 +169,8 @@ pub const Plan = struct {
                 try p.whole(.attention_cached, ins, warps(first.count() / first.dims[3]));
             },
             .rope => try p.whole(.rope, ins, elements(first)),
-            .adamw => try p.whole(.adamw, ins, elements(first)),
-            .grad_norm => try p.grad_norm(ins),
+            .adamw => try optimizer.adamw(p, ins),
+            .grad_norm => try optimizer.grad_norm(p, ins),
         }
     }
 
@@ -248,13 +248,6 @@ pub const Plan = struct {
         const grid = .{ @min(residues, table.dims[0]), ceil(row, threads), 1 };
         const parts = [_]Part{ part(ins, ids), part(ins, updates), part(ins, out) };
         try p.some(.scatter_add, grid, &parts, &.{});
-    }
-
-    fn grad_norm(p: *Plan, ins: *const Instruction) !void {
-        var chunks: u32 = 0;
-        for (ins.operands[0 .. ins.operand_count - 2]) |*o| chunks += ceil(o.count(), norm_chunk);
-        if (chunks > 0) try p.whole(.grad_norm_chunks, ins, .{ chunks, 1, 1 });
-        try p.all(.grad_norm, ins, .{ 1, 1, 1 }, &.{chunks});
     }
 };
 

@@ -12,8 +12,8 @@ import { shapeOf } from "./compose.ts";
 import { expect, expectF32 } from "./expect.ts";
 import { flat } from "./views.ts";
 
-/** Elements whose squares are summed at a time; fixed by the kernel. */
-const CHUNK = 65536;
+/** Elements whose squares are summed at a time; fixed by the kernels. */
+const CHUNK = { cpu: 65536, cuda: 16384 };
 
 export const gradNormOp = defineOp<NoAttrs>({
   name: "grad_norm",
@@ -46,9 +46,9 @@ export const gradNormOp = defineOp<NoAttrs>({
   kernels: {
     cpu: {
       // One f64 per chunk of each input.
-      scratch: (_node, inputs) => ({
+      scratch: (_node, inputs, target) => ({
         workspaceBytes: inputs.reduce(
-          (bytes, { shape }) => bytes + 8 * Math.ceil(elementCount(shape) / CHUNK),
+          (bytes, { shape }) => bytes + 8 * Math.ceil(elementCount(shape) / CHUNK[target]),
           0,
         ),
       }),
