@@ -10,6 +10,23 @@ const TELL_MS = 2000;
 const rateText = (bytes: number, ms: number): string =>
   `${(bytes / 1e3 / Math.max(ms, 1)).toFixed(1)} MB/s`;
 
+interface Copied {
+  /** Bytes that were there before, that are there now, and that there are to be. */
+  readonly from: number;
+  readonly there: number;
+  readonly total: number;
+  readonly ms: number;
+}
+
+/** `copying stories: 42 %, 1.20 GiB of 2.86 GiB, 85.1 MB/s, 21s left` */
+export function copyingText(what: string, { from, there, total, ms }: Copied): string {
+  const sent = there - from;
+  const left = sent === 0 ? "-" : durationText(((total - there) * ms) / sent / 1000);
+  const share = `${Math.floor((100 * there) / Math.max(total, 1))} %`;
+  const of = `${bytesText(there)} of ${bytesText(total)}`;
+  return `copying ${what}: ${share}, ${of}, ${rateText(sent, ms)}, ${left} left`;
+}
+
 class Copying {
   private readonly what: string;
   private readonly from: number;
@@ -24,11 +41,7 @@ class Copying {
 
   text(there: number, total: number): string {
     const ms = performance.now() - this.begun;
-    const sent = there - this.from;
-    const left = sent === 0 ? "-" : durationText(((total - there) * ms) / sent / 1000);
-    const share = `${Math.floor((100 * there) / Math.max(total, 1))} %`;
-    const of = `${bytesText(there)} of ${bytesText(total)}`;
-    return `copying ${this.what}: ${share}, ${of}, ${rateText(sent, ms)}, ${left} left`;
+    return copyingText(this.what, { from: this.from, there, total, ms });
   }
 
   end(total: number): void {

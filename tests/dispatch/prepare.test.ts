@@ -97,6 +97,16 @@ test("made, then read: the run waits, and has the losses of one here; a second t
   );
 });
 
+test.if(Bun.which("shellcheck") !== null)(
+  "shellcheck has nothing to say about a waiting job",
+  () => {
+    const script = join(client.directory("first"), "submit/job.sh");
+    expect(readFileSync(script, "utf8")).toContain("wait_for data_made general/default/stories");
+    const { exitCode, stdout } = Bun.spawnSync(["shellcheck", script]);
+    expect({ exitCode, said: stdout.toString() }).toEqual({ exitCode: 0, said: "" });
+  },
+);
+
 test("one that fails, and one that is killed: the run says so; the same again goes on", async () => {
   corpus("broken", "bytes", "{");
   await client.expect(submitWith("broken", "reader", "--ship-data"));
