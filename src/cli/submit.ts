@@ -89,6 +89,7 @@ export default command({
     "theseus submit first gpt/tiny-sotu --host login",
     'theseus submit big my.yaml --chip h100 --time "12 hours" training.steps=20000',
     "theseus submit mine my.yaml --load my_model.ts --ship-data --follow",
+    "theseus submit mine my.yaml data.tokens=stories --prepare stories.yaml --fetch-data",
     "theseus submit first my.yaml --dry-run --explain",
   ],
   overrides: true,
