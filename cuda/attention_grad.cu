@@ -3,17 +3,6 @@
 #pragma once
 #include "attention_problem.h"
 
-struct AttentionGrad {
-    Attention a;
-    const Operand *out, *lse, *dout, *dq;
-};
-
-DEV AttentionGrad attention_grad_of(const Task& task) {
-    const Operand* o = task.operands;
-    AttentionGrad g = {attention_of(task, 6), o + 3, o + 4, o + 5, o + 6 + task.words[1]};
-    return g;
-}
-
 struct Weight {
     float p, ds;
 };

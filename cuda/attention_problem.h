@@ -25,6 +25,17 @@ DEV Attention attention_of(const Task& task, u32 documents) {
     return a;
 }
 
+struct AttentionGrad {
+    Attention a;
+    const Operand *out, *lse, *dout, *dq;
+};
+
+DEV AttentionGrad attention_grad_of(const Task& task) {
+    const Operand* o = task.operands;
+    AttentionGrad g = {attention_of(task, 6), o + 3, o + 4, o + 5, o + 6 + task.words[1]};
+    return g;
+}
+
 struct Keys {
     u64 start, end;
 };

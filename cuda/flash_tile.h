@@ -84,6 +84,62 @@ DEV void pack_left(u32 (&to)[4], const float (&c0)[4], const float (&c1)[4]) {
     to[3] = bf16_pair(c1[2], c1[3]);
 }
 
+/// c[16, 8 N] = left[16, D] . right[8 N, D] transposed. `at`: of the right side, by dims.
+template <int D, int N> DEV void multiply_dims(float (&c)[N][4], const u32 (&left)[D / 16][4], SharedAddress at) {
+    at = not_hoisted(at);
+#pragma unroll
+    for (u32 n = 0; n < N; n++)
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) c[n][i] = 0.0f;
+#pragma unroll
+    for (u32 k = 0; k < D / 16; k++)
+#pragma unroll
+        for (u32 n = 0; n < N / 2; n++) {
+            u32 right[4];
+            load_right_dims<D>(right, at + n * 16 * D * 2, k);
+            mma_bf16(c[n * 2], left[k], right[0], right[1]);
+            mma_bf16(c[n * 2 + 1], left[k], right[2], right[3]);
+        }
+}
+/// The same with the left side in shared memory as well, `left` by rows.
+template <int D, int N> DEV void multiply_dims(float (&c)[N][4], SharedAddress left, SharedAddress at) {
+    left = not_hoisted(left);
+    at = not_hoisted(at);
+#pragma unroll
+    for (u32 n = 0; n < N; n++)
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) c[n][i] = 0.0f;
+#pragma unroll
+    for (u32 k = 0; k < D / 16; k++) {
+        u32 from[4];
+        load_left<D>(from, left, k);
+#pragma unroll
+        for (u32 n = 0; n < N / 2; n++) {
+            u32 right[4];
+            load_right_dims<D>(right, at + n * 16 * D * 2, k);
+            mma_bf16(c[n * 2], from, right[0], right[1]);
+            mma_bf16(c[n * 2 + 1], from, right[2], right[3]);
+        }
+    }
+}
+
+/// c[16, D] += left[16, 8 N], rounded to bf16, . right[8 N, D]. `at`: of the right side, by rows.
+template <int D, int N> DEV void multiply_rows(float (&c)[D / 8][4], const float (&left)[N][4], SharedAddress at) {
+    at = not_hoisted(at);
+#pragma unroll
+    for (u32 k = 0; k < N / 2; k++) {
+        u32 from[4];
+        pack_left(from, left[k * 2], left[k * 2 + 1]);
+#pragma unroll
+        for (u32 n = 0; n < D / 16; n++) {
+            u32 right[4];
+            load_right_rows<D>(right, at + k * 16 * D * 2, n);
+            mma_bf16(c[n * 2], from, right[0], right[1]);
+            mma_bf16(c[n * 2 + 1], from, right[2], right[3]);
+        }
+    }
+}
+
 /// Stores 16 rows of results, times a factor for each half; `row` is the first one's in the tile `staging` that this warp alone
 /// uses, `first` its position in the head.
 template <int D>

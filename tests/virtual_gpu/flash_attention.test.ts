@@ -7,14 +7,17 @@ import type { Id } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { at } from "../../src/ops/check.ts";
 import { attentionOp } from "../../src/ops/fused/attention.ts";
+import { attentionGradOp } from "../../src/ops/fused/attention_grad.ts";
 import type { AttentionAttrs } from "../../src/ops/fused/attention_mask.ts";
 import { interpret } from "../../src/ops/interpreter.ts";
+import { concat } from "../../src/ops/prim/concat.ts";
 import { get } from "../../src/ops/prim/get.ts";
 import { input } from "../../src/ops/prim/input.ts";
 import { slice } from "../../src/ops/prim/slice.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { compile } from "../../src/passes/compile.ts";
 import { targetOf } from "../../src/train/target.ts";
+import { assert } from "../../src/util/errors.ts";
 import { norm } from "../ops/gradients.ts";
 import { runNative } from "../ops/native.ts";
 import { sampleTensor } from "../ops/values.ts";
@@ -33,7 +36,8 @@ interface Case {
   readonly window?: number;
   /** Documents of these lengths in turn, packed one after the other. */
   readonly documents?: readonly number[];
-  readonly out?: "f32" | "bf16";
+  /** How results are stored. */
+  readonly stored?: "f32" | "bf16";
 }
 
 const CASES: readonly Case[] = [
@@ -57,8 +61,8 @@ const CASES: readonly Case[] = [
   { length: 200, dim: 128, documents: [7, 100], window: 20 },
   { length: 90, dim: 32, documents: [40], causal: false },
   // Results as f32.
-  { batch: 2, length: 77, heads: 2, groups: 1, dim: 64, out: "f32" },
-  { length: 30, dim: 80, out: "f32" },
+  { batch: 2, length: 77, heads: 2, groups: 1, dim: 64, stored: "f32" },
+  { length: 30, dim: 80, stored: "f32" },
 ];
 
 const nameOf = (one: Case): string => JSON.stringify(one);
@@ -101,37 +105,83 @@ function inputsOf(b: Builder, { values, sizes }: Problem): Id[] {
   return [part(0, heads), part(heads, groups), part(heads + groups, groups), ...more];
 }
 
-function forwardGraph(problem: Problem, attrs: AttentionAttrs, out: "f32" | "bf16") {
-  const b = new Builder("forward");
-  const id = b.emit(attentionOp, inputsOf(b, problem), { ...attrs, out });
-  b.output("out", id);
-  b.output("lse", get(b, id, 1));
+/** out, lse, and dq, dk and dv as one packed tensor; with `exact` nothing is rounded on the way. */
+function graphOf(problem: Problem, stored: "f32" | "bf16", exact: boolean) {
+  const { attrs, sizes } = problem;
+  const { batch, length, heads, dim } = sizes;
+  const b = new Builder("attention");
+  const [q = 0, k = 0, v = 0, ...starts] = inputsOf(b, problem);
+  const shape = [batch, length, heads, dim];
+  const dout = input(b, { name: "dout", kind: "input", shape, dtype: "bf16" });
+  const all: AttentionAttrs = { ...attrs, compute: exact ? "f32" : "bf16" };
+  const out = b.emit(attentionOp, [q, k, v, ...starts], { ...all, out: stored });
+  const lse = get(b, out, 1);
+  const results = { dq: stored, dk: stored, dv: stored };
+  const inputs = [q, k, v, out, lse, dout, ...starts];
+  const dq = b.emit(attentionGradOp, inputs, { ...all, ...results });
+  b.output("out", out);
+  b.output("lse", lse);
+  b.output("dqkv", concat(b, [dq, get(b, dq, 1), get(b, dq, 2)], 2));
   return b.finish();
 }
 
-/** Relative error of a whole tensor; infinities must be where they belong. */
-function errorOf(got: RefTensor | undefined, expected: RefTensor | undefined): number {
-  const [found, wanted] = [got?.data ?? new Float64Array(), expected?.data ?? new Float64Array()];
-  expect(found.length).toBe(wanted.length);
-  const difference = found.map((x, i) => (x === wanted[i] ? 0 : x - at(wanted, i)));
-  return norm(difference) / (norm(wanted.filter(Number.isFinite)) + 1e-30);
+/** The parts of a packed tensor, of so many heads each. */
+function partsOf({ data, shape }: RefTensor, counts: readonly number[]): Float64Array[] {
+  const [, , heads = 1, dim = 1] = shape;
+  let first = 0;
+  return counts.map((count) => {
+    const [from, to] = [first, first + count];
+    first = to;
+    return data.filter((_, i) => {
+      const head = Math.floor(i / dim) % heads;
+      return head >= from && head < to;
+    });
+  });
 }
 
 /** Half a unit in the last place of bf16, relative. */
 const ROUNDING = 2 ** -9;
 
-test.each(CASES.map((one) => [nameOf(one), one] as const))("forward %s", (_, one) => {
+/** Length of the difference; infinities must be where they belong. */
+const distance = (got: Float64Array, wanted: Float64Array): number =>
+  norm(got.map((x, i) => (x === wanted[i] ? 0 : x - at(wanted, i))));
+
+test.each(CASES.map((one) => [nameOf(one), one] as const))("%s", (_, one) => {
   const problem = problemOf(one);
-  const out = one.out ?? "bf16";
-  const graph = forwardGraph(problem, problem.attrs, out);
-  const { values } = runNative(device, compile(graph, targetOf(device)), problem.values);
-  // The reference keeps its weights as they are; the kernel rounds them for their product with the values.
-  const exact = forwardGraph(problem, { ...problem.attrs, compute: "f32" }, "f32");
-  const expected = interpret(exact, problem.values);
-  const limit = out === "bf16" ? 2 * ROUNDING : ROUNDING;
-  const error = errorOf(values.get("out"), expected.get("out"));
-  expect(error).toBeLessThanOrEqual(limit);
-  // Nothing else rounds weights: less would mean that another kernel ran.
-  if (out === "f32") expect(error).toBeGreaterThan(limit / 100);
-  expect(errorOf(values.get("lse"), expected.get("lse"))).toBeLessThanOrEqual(1e-6);
+  const { batch, length, heads, groups, dim } = problem.sizes;
+  const dout = { shape: [batch, length, heads, dim], dtype: "bf16" } as const;
+  const values = new Map([...problem.values, ["dout", sampleTensor(dout, `dout ${nameOf(one)}`)]]);
+  const { stored = "bf16" } = one;
+  // The second of the two runs has another schedule of threads, and must give the first one's bits.
+  const compiled = compile(graphOf(problem, stored, false), targetOf(device));
+  const results = runNative(device, compiled, values).values;
+  const expected = interpret(graphOf(problem, "f32", true), values);
+  const pair = (name: string): [RefTensor, RefTensor] => {
+    const [got, wanted] = [results.get(name), expected.get(name)];
+    assert(got !== undefined && wanted !== undefined, name);
+    return [got, wanted];
+  };
+
+  const [out, exactOut] = pair("out");
+  // Rounded are the weights, for their product with the values, and what is stored.
+  const error = distance(out.data, exactOut.data) / norm(exactOut.data);
+  expect(error).toBeLessThanOrEqual(stored === "bf16" ? 2 * ROUNDING : ROUNDING);
+  // No other kernel rounds weights: less would mean that one of those ran.
+  if (stored === "f32") expect(error).toBeGreaterThan(ROUNDING / 100);
+  const [lse, exactLse] = pair("lse");
+  const size = norm(exactLse.data.filter(Number.isFinite));
+  expect(distance(lse.data, exactLse.data)).toBeLessThanOrEqual(1e-6 * size);
+
+  const [gradients, exactGradients] = pair("dqkv");
+  const whole = norm(exactGradients.data);
+  const counts = [heads, groups, groups];
+  const exactParts = partsOf(exactGradients, counts);
+  // Rounded are the forward result, the weights, their gradients and what is stored. The first of these shows in proportion
+  // to dout times out, which is far more than dq and dk where a query sees but a key or two.
+  partsOf(gradients, counts).forEach((part, i) => {
+    const exact = at(exactParts, i);
+    const limit = 4 * ROUNDING * (norm(exact) + 0.1 * whole);
+    expect(distance(part, exact)).toBeLessThanOrEqual(limit);
+    if (stored === "f32") expect(distance(part, exact)).toBeGreaterThan(limit / 1000);
+  });
 });

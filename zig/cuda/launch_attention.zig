@@ -12,51 +12,131 @@ const Plan = launches.Plan;
 
 /// As FLASH_QUERIES of cuda/flash_attention.cu.
 const forward_queries = 128;
-/// Keys of a tile; two tiles of keys and of values are in shared memory.
-const forward_keys = 64;
+/// Rows of the tiles that a block goes over; two of each kind are in shared memory.
+const tile_rows = 64;
+/// What a row of queries brings with it in cuda/flash_attention_grad_keys.cu, and where its operands lie.
+const row_bytes = 12;
+const place_bytes = 256;
 /// Word 4: weights are rounded to bf16 for their product with the values.
 const compute_bf16 = 1;
 const grid_max = std.math.maxInt(i32);
 
 /// Dims of the tiles' rows.
-const Width = enum(u32) { w32 = 32, w64 = 64, w96 = 96, w128 = 128 };
+const Width = enum(u32) {
+    w32 = 32,
+    w64 = 64,
+    w96 = 96,
+    w128 = 128,
+
+    fn bytes(width: Width) u32 {
+        return @intFromEnum(width) * 2;
+    }
+
+    /// Warps of a block of the gradient's kernels: as many as registers have room for.
+    fn grad_warps(width: Width) u32 {
+        return if (@intFromEnum(width) <= 64) 8 else 4;
+    }
+
+    /// Queries or keys whose gradients a block makes.
+    fn grad_rows(width: Width) u32 {
+        return 16 * width.grad_warps();
+    }
+};
+
+const Part = enum { forward, grad_keys, grad_queries };
+
+/// The kernel of each width.
+const kernels = std.EnumArray(Part, std.EnumArray(Width, Kernel)).init(.{
+    .forward = .init(.{
+        .w32 = .flash_attention_32,
+        .w64 = .flash_attention_64,
+        .w96 = .flash_attention_96,
+        .w128 = .flash_attention_128,
+    }),
+    .grad_keys = .init(.{
+        .w32 = .flash_attention_grad_keys_32,
+        .w64 = .flash_attention_grad_keys_64,
+        .w96 = .flash_attention_grad_keys_96,
+        .w128 = .flash_attention_grad_keys_128,
+    }),
+    .grad_queries = .init(.{
+        .w32 = .flash_attention_grad_queries_32,
+        .w64 = .flash_attention_grad_queries_64,
+        .w96 = .flash_attention_grad_queries_96,
+        .w128 = .flash_attention_grad_queries_128,
+    }),
+});
 
 pub fn block_of(kernel: Kernel) ?Block {
-    return switch (kernel) {
-        .flash_attention_32 => forward_block(.w32),
-        .flash_attention_64 => forward_block(.w64),
-        .flash_attention_96 => forward_block(.w96),
-        .flash_attention_128 => forward_block(.w128),
-        else => null,
+    for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width| {
+        if (kernels.get(each).get(width) == kernel) return block(each, width);
     };
+    return null;
 }
 
-fn forward_block(width: Width) Block {
-    const rows = forward_queries + 4 * forward_keys;
-    return .{ .threads = 128, .shared_bytes = rows * @intFromEnum(width) * 2 };
+fn block(each: Part, width: Width) Block {
+    const tiles = 4 * tile_rows * width.bytes();
+    return switch (each) {
+        .forward => .{ .threads = 128, .shared_bytes = forward_queries * width.bytes() + tiles },
+        .grad_queries => .{
+            .threads = 32 * width.grad_warps(),
+            .shared_bytes = 2 * width.grad_rows() * width.bytes() + tiles,
+        },
+        .grad_keys => .{
+            .threads = 32 * width.grad_warps(),
+            .shared_bytes = 2 * width.grad_rows() * width.bytes() + tiles +
+                2 * tile_rows * row_bytes + place_bytes,
+        },
+    };
 }
 
 pub fn forward(p: *Plan, ins: *const Instruction) !void {
     const q = ins.operand(0);
-    const tiles = std.math.divCeil(u64, q.dims[1], forward_queries) catch unreachable;
-    const blocks = tiles * q.dims[0] * q.dims[2];
     const results: u32 = 3 + ins.word(1);
+    const blocks = blocks_of(q, forward_queries);
     var fits = blocks <= grid_max and ins.word(4) == compute_bf16 and has_chunks(p, ins, results);
     for (0..3) |index| fits = fits and is_half(p, ins, @intCast(index));
-    const width = width_of(q) orelse return general(p, ins);
-    if (!fits) return general(p, ins);
-    const kernel: Kernel = switch (width) {
-        .w32 => .flash_attention_32,
-        .w64 => .flash_attention_64,
-        .w96 => .flash_attention_96,
-        .w128 => .flash_attention_128,
+    if (fits) if (width_of(q)) |width| {
+        const kernel = kernels.get(.forward).get(width);
+        return p.whole(kernel, ins, .{ @intCast(blocks), 1, 1 });
     };
-    try p.whole(kernel, ins, .{ @intCast(blocks), 1, 1 });
+    try p.whole(.attention, ins, launches.warps(q.count() / q.dims[3]));
 }
 
-fn general(p: *Plan, ins: *const Instruction) !void {
+pub fn backward(p: *Plan, ins: *const Instruction) !void {
     const q = ins.operand(0);
-    try p.whole(.attention, ins, launches.warps(q.count() / q.dims[3]));
+    const k = ins.operand(1);
+    const rows = q.count() / q.dims[3];
+    if (try flash_backward(p, ins, q, k)) return;
+    try p.whole(.attention_grad_queries, ins, launches.warps(rows));
+    try p.whole(.attention_grad_keys, ins, launches.warps(k.count() / k.dims[3]));
+}
+
+/// False: the operands are not for tensor cores.
+fn flash_backward(p: *Plan, ins: *const Instruction, q: *const Operand, k: *const Operand) !bool {
+    const width = width_of(q) orelse return false;
+    if (ins.word(4) != compute_bf16) return false;
+    for ([_]u32{ 0, 1, 2, dout }) |index| if (!is_half(p, ins, index)) return false;
+    const results: u32 = 6 + ins.word(1);
+    for ([_]u32{ out, results, results + 1, results + 2 }) |index|
+        if (!has_chunks(p, ins, index)) return false;
+    const queries = blocks_of(q, width.grad_rows());
+    const keys = blocks_of(k, width.grad_rows());
+    if (@max(queries, keys) > grid_max) return false;
+    const rows = q.count() / q.dims[3];
+    try p.whole(.flash_attention_delta, ins, launches.warps((rows + 3) / 4));
+    try p.whole(kernels.get(.grad_keys).get(width), ins, .{ @intCast(keys), 1, 1 });
+    try p.whole(kernels.get(.grad_queries).get(width), ins, .{ @intCast(queries), 1, 1 });
+    return true;
+}
+
+/// Operands of the gradient.
+const out = 3;
+const dout = 5;
+
+/// Blocks that have `rows` positions of one head each.
+fn blocks_of(o: *const Operand, rows: u64) u64 {
+    return (o.dims[1] + rows - 1) / rows * o.dims[0] * o.dims[2];
 }
 
 fn width_of(q: *const Operand) ?Width {
@@ -80,11 +160,11 @@ fn has_chunks(p: *const Plan, ins: *const Instruction, index: u32) bool {
     return o.dims[1] <= 1 or o.strides[1] * bytes < 4 << 20;
 }
 
-/// The kernel of a [2, 300, 4, size] attention over 2 key heads, packed in one tensor, that begins at `offset`.
-fn chosen(size: u32, dtype: abi.Dtype, compute: u32, offset: u64) !Kernel {
+/// The first kernel of an operation on [2, 300, 4, size] over 2 key heads, packed in one tensor that begins at `offset`.
+fn chosen(opcode: abi.Opcode, size: u32, dtype: abi.Dtype, compute: u32, offset: u64) !Kernel {
     var arena: std.heap.ArenaAllocator = .init(std.testing.allocator);
     defer arena.deinit();
-    var operands: [5]Operand = @splat(.{
+    var operands: [9]Operand = @splat(.{
         .data = @ptrFromInt(64),
         .dims = .{ 2, 300, 4, size, 0, 0, 0, 0 },
         .strides = .{ 300 * 8 * size, 8 * size, size, 1, 0, 0, 0, 0 },
@@ -93,11 +173,11 @@ fn chosen(size: u32, dtype: abi.Dtype, compute: u32, offset: u64) !Kernel {
         .output = 0,
         .buffer = 0,
     });
-    for (operands[1..3]) |*o| o.dims[2] = 2;
+    for ([_]u32{ 1, 2, 7, 8 }) |i| operands[i].dims[2] = 2;
     const words = [_]u32{ 1, 0, 0, @bitCast(@as(f32, 0.1)), compute };
     const ins: Instruction = .{
-        .opcode = .attention,
-        .operand_count = operands.len,
+        .opcode = opcode,
+        .operand_count = if (opcode == .attention) 5 else 9,
         .word_count = words.len,
         .operands = &operands,
         .words = &words,
@@ -105,20 +185,32 @@ fn chosen(size: u32, dtype: abi.Dtype, compute: u32, offset: u64) !Kernel {
         .has_workspace = 0,
     };
     var plan: Plan = .{ .allocator = arena.allocator() };
-    try plan.add(0, &ins, &.{ offset, offset, offset, offset, 0 });
-    try std.testing.expectEqual(1, plan.launches.items.len);
+    const offsets: [9]u64 = @splat(offset);
+    try plan.add(0, &ins, offsets[0..ins.operand_count]);
     return plan.launches.items[0].kernel;
 }
 
 test "tensor cores take bf16 heads of whole chunks" {
     const expectEqual = std.testing.expectEqual;
-    try expectEqual(Kernel.flash_attention_32, chosen(16, .bf16, 1, 0));
-    try expectEqual(Kernel.flash_attention_64, chosen(48, .bf16, 1, 32));
-    try expectEqual(Kernel.flash_attention_96, chosen(80, .bf16, 1, 0));
-    try expectEqual(Kernel.flash_attention_128, chosen(128, .bf16, 1, 0));
-    try expectEqual(Kernel.attention, chosen(128, .bf16, 1, 8));
-    try expectEqual(Kernel.attention, chosen(64, .bf16, 0, 0));
-    try expectEqual(Kernel.attention, chosen(64, .f32, 1, 0));
-    try expectEqual(Kernel.attention, chosen(20, .bf16, 1, 0));
-    try expectEqual(Kernel.attention, chosen(144, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_32, chosen(.attention, 16, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_64, chosen(.attention, 48, .bf16, 1, 32));
+    try expectEqual(Kernel.flash_attention_96, chosen(.attention, 80, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_128, chosen(.attention, 128, .bf16, 1, 0));
+    try expectEqual(Kernel.attention, chosen(.attention, 128, .bf16, 1, 8));
+    try expectEqual(Kernel.attention, chosen(.attention, 64, .bf16, 0, 0));
+    try expectEqual(Kernel.attention, chosen(.attention, 64, .f32, 1, 0));
+    try expectEqual(Kernel.attention, chosen(.attention, 20, .bf16, 1, 0));
+    try expectEqual(Kernel.attention, chosen(.attention, 144, .bf16, 1, 0));
+    const grad = abi.Opcode.attention_grad;
+    try expectEqual(Kernel.flash_attention_delta, chosen(grad, 64, .bf16, 1, 0));
+    try expectEqual(Kernel.attention_grad_queries, chosen(grad, 64, .bf16, 0, 0));
+    try expectEqual(Kernel.attention_grad_queries, chosen(grad, 64, .bf16, 1, 8));
+    try expectEqual(Kernel.attention_grad_queries, chosen(grad, 8, .bf16, 1, 0));
+}
+
+test "shared memory is enough for every GPU" {
+    for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width|
+        try std.testing.expect(block(each, width).shared_bytes <= 99 << 10);
+    try std.testing.expectEqual(48 << 10, block(.forward, .w64).shared_bytes);
+    try std.testing.expectEqual(null, block_of(.matmul));
 }

@@ -34,6 +34,15 @@ pub const Kernel = enum {
     flash_attention_32,
     flash_attention_64,
     flash_attention_96,
+    flash_attention_delta,
+    flash_attention_grad_keys_128,
+    flash_attention_grad_keys_32,
+    flash_attention_grad_keys_64,
+    flash_attention_grad_keys_96,
+    flash_attention_grad_queries_128,
+    flash_attention_grad_queries_32,
+    flash_attention_grad_queries_64,
+    flash_attention_grad_queries_96,
     gather,
     grad_norm,
     grad_norm_chunks,
@@ -159,12 +168,7 @@ pub const Plan = struct {
             .linear_cross_entropy => try launch_loss.add(p, ins, false),
             .linear_cross_entropy_grad => try launch_loss.add(p, ins, true),
             .attention => try launch_attention.forward(p, ins),
-            .attention_grad => {
-                const keys = ins.operand(1);
-                const queries = warps(first.count() / first.dims[3]);
-                try p.whole(.attention_grad_queries, ins, queries);
-                try p.whole(.attention_grad_keys, ins, warps(keys.count() / keys.dims[3]));
-            },
+            .attention_grad => try launch_attention.backward(p, ins),
             .attention_cached => {
                 try p.whole(.attention_cached, ins, warps(first.count() / first.dims[3]));
             },
