@@ -122,7 +122,9 @@ fn add_virtual_gpu(b: *std.Build) void {
         "-std=c++17",          "-fno-exceptions",   "-fno-rtti",             "-fno-stack-protector",
         "-fvisibility=hidden", "-fno-sanitize=all", "-DTHESEUS_VIRTUAL_GPU",
     };
-    for ([_][]const u8{ "driver.cpp", "old_driver.cpp", "emulation.cpp" }) |file| {
+    var driver: ?*std.Build.Step.Compile = null;
+    const files = [_][]const u8{ "driver.cpp", "old_driver.cpp", "emulation.cpp", "cublaslt.cpp" };
+    for (files) |file| {
         const module = b.createModule(.{
             .target = target(b, "x86_64_v3"),
             .optimize = .ReleaseFast,
@@ -142,8 +144,14 @@ fn add_virtual_gpu(b: *std.Build) void {
                 .root_module = module,
                 .use_llvm = true,
             });
+        if (driver == null) driver = artifact;
+        const is_cublaslt = std.mem.eql(u8, name, "cublaslt");
+        // Its work goes into the driver's streams.
+        if (is_cublaslt) module.linkLibrary(driver.?);
+        if (is_cublaslt) module.addRPathSpecial("$ORIGIN");
         const install = b.addInstallArtifact(artifact, .{
             .dest_dir = .{ .override = .{ .custom = "virtual_gpu" } },
+            .dest_sub_path = if (is_cublaslt) "libcublasLt.so.13" else null,
         });
         step.dependOn(&install.step);
     }

@@ -28,6 +28,7 @@
 #include "map.cu"
 #include "map_reduce.cu"
 #include "matmul.cu"
+#include "matmul_epilogue.cu"
 #include "random_bits.cu"
 #include "random_normal.cu"
 #include "rms_norm.cu"

@@ -103,7 +103,16 @@ fn gpu_info(json: *Json, gpu: *const Gpu) Writer.Error!void {
     try field(json, "total_bytes", gpu.total_bytes);
     try field(json, "allocated_bytes", gpu.allocated_bytes);
     try field(json, "own_bytes", gpu.own_bytes);
+    const products = gpu.products.?;
+    try field(json, "cublaslt", products.lt.path_text());
+    try field(json, "cublaslt_version", products.lt.version);
+    try field(json, "workspace_bytes", products.workspace_bytes);
+    try field(json, "searches", products.searches);
     try json.endObject();
+}
+
+pub fn choices(writer: *Writer, of: *const Device) Writer.Error!void {
+    if (of.gpu) |gpu| try gpu.products.?.write_choices(writer);
 }
 
 pub fn device(writer: *Writer, of: *const Device) Writer.Error!void {

@@ -75,11 +75,26 @@ export fn theseus_open(threads: i64, level: i64, guarded: i64) i64 {
     return value(opening.open(threads, level, guarded != 0));
 }
 
-/// Opens GPU `ordinal`; `path` of libcuda.so.1, empty for the system's. `stepwise` 1: waits after every kernel.
-export fn theseus_open_gpu(ordinal: i64, path: ?[*]const u8, path_bytes: i64, stepwise: i64) i64 {
+/// Opens GPU `ordinal`; `path` of libcuda.so.1, empty for the system's; `libraries`: folders of cuBLASLt, one a line.
+/// `stepwise` 1: waits after every kernel. `measures` 0: takes cuBLASLt's first proposals instead of the fastest.
+export fn theseus_open_gpu(
+    ordinal: i64,
+    path: ?[*]const u8,
+    path_bytes: i64,
+    libraries: ?[*]const u8,
+    library_bytes: i64,
+    stepwise: i64,
+    measures: i64,
+) i64 {
     enter();
     defer leave();
-    return value(opening.open_gpu(ordinal, bytes_of(path, path_bytes), stepwise != 0));
+    return value(opening.open_gpu(.{
+        .ordinal = ordinal,
+        .path = bytes_of(path, path_bytes),
+        .libraries = bytes_of(libraries, library_bytes),
+        .stepwise = stepwise != 0,
+        .measures = measures != 0,
+    }));
 }
 
 export fn theseus_close(device: i64) i64 {
@@ -93,6 +108,23 @@ export fn theseus_device_info(device: i64, text: ?[*]u8, capacity: i64) i64 {
     defer leave();
     const found = handles.get(Device, .device, device) catch |e| return minus(e);
     return value(info.give(text, capacity, info.device, .{found}));
+}
+
+/// The algorithms that a GPU's products got so far, as text; an empty one on a CPU.
+export fn theseus_device_choices(device: i64, text: ?[*]u8, capacity: i64) i64 {
+    enter();
+    defer leave();
+    const found = handles.get(Device, .device, device) catch |e| return minus(e);
+    return value(info.give(text, capacity, info.choices, .{found}));
+}
+
+/// Gives a GPU choices of earlier runs, in the form of `theseus_device_choices`; programs that are loaded keep theirs.
+export fn theseus_device_choose(device: i64, text: ?[*]const u8, bytes: i64) i64 {
+    enter();
+    defer leave();
+    const found = handles.get(Device, .device, device) catch |e| return minus(e);
+    const gpu = found.gpu orelse return 0;
+    return done(gpu.products.?.read_choices(bytes_of(text, bytes)));
 }
 
 export fn theseus_buffer_alloc(device: i64, bytes: i64) i64 {

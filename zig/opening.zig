@@ -48,19 +48,36 @@ pub fn open(threads: i64, level: i64, guarded: bool) Error!i64 {
     return handles.add(.device, device);
 }
 
-/// GPU `ordinal` of those that the driver at `path` shows; an empty path is the system's driver.
-pub fn open_gpu(ordinal: i64, path: []const u8, stepwise: bool) Error!i64 {
+pub const GpuOptions = struct {
+    /// Of those that the driver shows.
+    ordinal: i64,
+    /// Of the driver; empty is the system's.
+    path: []const u8,
+    /// Folders of cuBLASLt, separated by newlines; an empty one is the system's search.
+    libraries: []const u8,
+    stepwise: bool,
+    measures: bool,
+};
+
+pub fn open_gpu(options: GpuOptions) Error!i64 {
     // The kernels' checks of a program are those of the CPU.
     const level = try choose_level(0);
+    const ordinal = options.ordinal;
     if (ordinal < 0 or ordinal > 1 << 16)
         return failure.raise(error.InvalidArgument, "GPU {d}", .{ordinal});
     var buffer: [4096:0]u8 = undefined;
-    const name = if (path.len == 0) cuda_driver.default_path else path;
+    const name = if (options.path.len == 0) cuda_driver.default_path else options.path;
     if (name.len >= buffer.len or std.mem.indexOfScalar(u8, name, 0) != null)
         return failure.raise(error.InvalidArgument, "the path of the driver is not a path", .{});
     @memcpy(buffer[0..name.len], name);
     buffer[name.len] = 0;
-    const gpu: *Gpu = try .open(@intCast(ordinal), buffer[0..name.len :0], stepwise);
+    const gpu: *Gpu = try .open(.{
+        .ordinal = @intCast(ordinal),
+        .path = buffer[0..name.len :0],
+        .libraries = options.libraries,
+        .stepwise = options.stepwise,
+        .measures = options.measures,
+    });
     const device = Device.open(.{
         .level = level,
         .threads = 1,

@@ -261,8 +261,8 @@ pub const Device = struct {
         if (device.failed_ticket != 0) return;
         device.put_on_gpu(run, ticket) catch {
             const own = failure.last_record();
-            // A failure of the run before shows in whatever comes after it.
-            const before = device.completed + 1;
+            // A failure of the run before shows in whatever comes after it, unless each kernel was waited for.
+            const before = if (device.gpu.?.stepwise) ticket else device.completed + 1;
             while (before < ticket and !device.has_ended(before)) nap(20 * std.time.ns_per_us);
             if (device.failed_ticket == 0) device.poison(ticket, own);
         };

@@ -14,6 +14,7 @@ test {
     _ = @import("wire.zig");
     _ = @import("cuda/launch_attention.zig");
     _ = @import("cuda/launch_map.zig");
+    _ = @import("cuda/product.zig");
     _ = @import("cuda/task.zig");
     _ = @import("cuda/widened.zig");
     _ = @import("cpu/cpuid.zig");

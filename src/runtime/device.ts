@@ -2,6 +2,7 @@
 import { CpuLevel } from "../program/abi.gen.ts";
 import { DeviceError } from "../util/errors.ts";
 import { DeviceBuffer } from "./buffer.ts";
+import { cudaLibraryFolders } from "./cuda_libraries.ts";
 import { type Library, openLibrary } from "./library.ts";
 import { checked, readText } from "./native_error.ts";
 import { LoadedProgram, type Ticket } from "./program.ts";
@@ -33,6 +34,13 @@ export interface GpuInfo {
   /** Device memory that this device holds now, and how much of it is for itself. */
   readonly allocated_bytes: number;
   readonly own_bytes: number;
+  /** Path of cuBLASLt, and its version: 130002 is 13.0.2. */
+  readonly cublaslt: string;
+  readonly cublaslt_version: number;
+  /** Of the device's own memory: what cuBLASLt's algorithms work in. */
+  readonly workspace_bytes: number;
+  /** Products for which the fastest algorithm was searched since the device was opened. */
+  readonly searches: number;
 }
 
 export interface DeviceInfo {
@@ -89,6 +97,20 @@ export class Device {
     const read = (text: Uint8Array, capacity: number) =>
       this.check(this.library.symbols.theseus_device_info(this.handle, text, capacity));
     return JSON.parse(readText(read)) as DeviceInfo;
+  }
+
+  /** The algorithms that a GPU's products got so far, a line each; see zig/cuda/products.zig. */
+  get choices(): string {
+    return readText((text, capacity) =>
+      this.check(this.library.symbols.theseus_device_choices(this.handle, text, capacity)),
+    );
+  }
+
+  /** Takes such lines of an earlier run; programs that are loaded later get those algorithms. */
+  choose(choices: string): void {
+    const text = Buffer.from(choices);
+    if (text.length > 0)
+      this.check(this.library.symbols.theseus_device_choose(this.handle, text, text.length));
   }
 
   /** Zeroed memory; throws DeviceError when the machine does not have it. */
@@ -182,11 +204,21 @@ export interface GpuOptions {
 /** GPU `ordinal` of those that CUDA_VISIBLE_DEVICES leaves; throws when it or its driver is not fit. */
 export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
   const library = openLibrary();
-  const path = Buffer.from(options.driver ?? process.env.THESEUS_CUDA_DRIVER ?? "");
+  const driver = options.driver ?? process.env.THESEUS_CUDA_DRIVER ?? "";
+  const path = Buffer.from(driver);
+  const folders = Buffer.from(cudaLibraryFolders(driver).join("\n"));
   const stepwise = process.env.THESEUS_CUDA_STEPWISE === "1" ? 1 : 0;
-  const { theseus_open_gpu } = library.symbols;
-  const place = path.length === 0 ? null : path;
-  const handle = checked(library, theseus_open_gpu(ordinal, place, path.length, stepwise));
+  const measures = process.env.THESEUS_CUDA_TUNE === "0" ? 0 : 1;
+  const handle = checked(
+    library,
+    library.symbols.theseus_open_gpu(
+      ordinal,
+      ...([path.length === 0 ? null : path, path.length] as const),
+      ...([folders, folders.length] as const),
+      stepwise,
+      measures,
+    ),
+  );
   return new Device(library, handle);
 }
 

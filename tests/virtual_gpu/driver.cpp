@@ -7,6 +7,7 @@
 ///   THESEUS_VGPU_SEED=s         other schedules of threads THESEUS_VGPU_TAKEN=bytes     held by other processes
 ///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
 #include "../../cuda/theseus.cu"
+#include "host_work.h"
 
 #include <pthread.h>
 
@@ -99,9 +100,10 @@ struct Event {
     double ms;
 };
 
-enum Kind { LAUNCH, COPY, SET, RECORD, WAIT };
+enum Kind { LAUNCH, COPY, SET, RECORD, WAIT, HOST };
 struct Work {
     Kind kind;
+    HostWork host;
     simt::Entry entry;
     dim3 grid, block;
     u64 shared, task, fault;
@@ -140,10 +142,22 @@ static double now_ms() {
 
 static void drain(Stream* s, u64 most);
 
+/// What events show: work takes as long as it takes here, but that of another stand-in as long as that one says, so that
+/// choices by time can be tested.
+static double clock_ms;
+
+static void do_work(const Work& w);
+
 static void perform(const Work& w) {
+    double begin = now_ms(), clock = clock_ms;
+    do_work(w);
+    clock_ms = clock + (w.kind == HOST ? w.host.cost_ms : w.kind == WAIT ? clock_ms - clock : now_ms() - begin);
+}
+
+static void do_work(const Work& w) {
     if (w.kind == RECORD) {
         w.event->reached++;
-        w.event->ms = now_ms();
+        w.event->ms = clock_ms;
         return;
     }
     if (w.kind == WAIT) {
@@ -153,6 +167,7 @@ static void perform(const Work& w) {
     if (sticky) return;
     if (w.kind == COPY) memmove(w.to, w.from, w.bytes);
     if (w.kind == SET) memset(w.to, w.value, w.bytes);
+    if (w.kind == HOST) w.host.run(w.host.parameters);
     if (w.kind != LAUNCH) return;
     if (++launch_count == setting("THESEUS_VGPU_FAIL_LAUNCH", 0)) {
         sticky = ILLEGAL_ADDRESS;
@@ -225,6 +240,12 @@ API theseus_virtual_counts(u64* out) {
                     allocation_count, host_count, launch_count, wait_count};
     memcpy(out, counts, sizeof counts);
     return SUCCESS;
+}
+API theseus_virtual_gpu_work(Stream* s, const HostWork* host) {
+    Locked l;
+    Work w = {HOST};
+    w.host = *host;
+    return put(s, w);
 }
 API cuInit(unsigned) { return device_count() == 0 ? NO_DEVICE : SUCCESS; }
 API cuDriverGetVersion(int* version) {

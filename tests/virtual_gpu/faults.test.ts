@@ -1,5 +1,7 @@
 /** @file What a missing, old or failing GPU says on the command line: one clear line and exit code 3, or the CPU. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { SMALL_CONFIG, Workplace } from "../cli/command_line.ts";
 import { buildVirtualGpu, DRIVER, OLD_DRIVER } from "./virtual_gpu.ts";
 
@@ -10,6 +12,9 @@ beforeAll(() => {
 });
 afterAll(() => place.remove());
 
+/** Each runs the whole program once or more. */
+setDefaultTimeout(30_000);
+
 let runs = 0;
 
 async function train(device: string, env: Readonly<Record<string, string>>) {
@@ -18,12 +23,16 @@ async function train(device: string, env: Readonly<Record<string, string>>) {
   return { code, stderr };
 }
 
+const PRODUCT_FAILS =
+  /program \w+ failed on GPU 0 at node \d+, kernel matmul, \w+.*: CUBLAS_STATUS_EXECUTION_FAILED/;
+
 const FAULTS: [string, string, Record<string, string>, RegExp][] = [
   ["no driver", "cuda", { THESEUS_CUDA_DRIVER: "/none/libcuda.so.1" }, /install driver 580/],
   ["half a driver", "cuda", { THESEUS_CUDA_DRIVER: OLD_DRIVER }, /too old: it has no cu\w+/],
   ["CUDA 12", "cuda", { THESEUS_VGPU_DRIVER: "12040" }, /serves CUDA 12.4, CUDA 13.0 is needed/],
   ["a GPU that is too old", "cuda", { THESEUS_VGPU_CAPABILITY: "75" }, /capability 7.5/],
   ["an index out of range", "cuda:3", {}, /there is no GPU 3: this process sees 1/],
+  ["a product", "cuda", { THESEUS_VGPU_FAIL_MATMUL: "1", THESEUS_CUDA_TUNE: "0" }, PRODUCT_FAILS],
   ["all GPUs hidden", "cuda", { CUDA_VISIBLE_DEVICES: "" }, /CUDA_VISIBLE_DEVICES hides it/],
   [
     "the tenth allocation",
@@ -31,7 +40,7 @@ const FAULTS: [string, string, Record<string, string>, RegExp][] = [
     { THESEUS_VGPU_FAIL_ALLOC: "10" },
     /bytes do not fit into GPU 0/,
   ],
-  ["little memory", "cuda", { THESEUS_VGPU_MEMORY: "500000" }, /MiB of memory/],
+  ["little memory", "cuda", { THESEUS_VGPU_MEMORY: "1200000" }, /MiB of memory/],
   [
     "a kernel",
     "cuda",
@@ -52,6 +61,28 @@ test("one kernel at a time, the failing one is named", async () => {
   const { code, stderr } = await train("cuda", env);
   expect(stderr).toMatch(/program \w+ failed on GPU 0 at node \d+, kernel \w+/);
   expect(code).toBe(3);
+});
+
+/** A driver away from the stand-in for cuBLASLt; a real one, where it is installed, is not for a virtual GPU. */
+function lonelyDriver(): string {
+  const folder = join(place.path, "driver");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, "libdriver.so");
+  if (!existsSync(path)) copyFileSync(DRIVER, path);
+  return path;
+}
+
+test("no cuBLASLt: named, and auto goes on with the CPU", async () => {
+  const env = { THESEUS_CUDA_DRIVER: lonelyDriver() };
+  const message = /no cuBLASLt: libcublasLt.so.13 was not found.*install.*THESEUS_CUDA_LIBRARIES/;
+  const named = await train("cuda", env);
+  expect(named.code).toBe(3);
+  expect(named.stderr).toMatch(message);
+  const auto = await train("auto", env);
+  expect(auto.code).toBe(0);
+  expect(auto.stderr).toMatch(message);
+  const found = await train("cuda", { ...env, THESEUS_CUDA_LIBRARIES: `/none:${dirname(DRIVER)}` });
+  expect(found.code).toBe(0);
 });
 
 test("auto says nothing without a driver, and why where there is one", async () => {

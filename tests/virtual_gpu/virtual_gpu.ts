@@ -23,6 +23,11 @@ export function openTestGpu(): Device {
   return openGpu(0, { driver: DRIVER });
 }
 
+/** The stand-in for cuBLASLt lies beside the driver, where it is found without being configured. */
+export const CUBLASLT = join(folder, "libcublasLt.so.13");
+
+const BUILT = [DRIVER, OLD_DRIVER, EMULATION, CUBLASLT];
+
 /** Builds all of it when a source is newer. */
 export function buildVirtualGpu(): void {
   const changed = (file: string): number => (existsSync(file) ? statSync(file).mtimeMs : 0);
@@ -32,13 +37,12 @@ export function buildVirtualGpu(): void {
       .map((name) => join(root, under, name)),
   );
   const newest = Math.max(...sources.map(changed));
-  if (Math.min(...[DRIVER, OLD_DRIVER, EMULATION].map(changed)) > newest) return;
+  if (Math.min(...BUILT.map(changed)) > newest) return;
   const local = join(root, ".tools/bin/zig");
   const zig = existsSync(local) ? local : "zig";
   const built = Bun.spawnSync([zig, "build", "virtual-gpu"], { cwd: root, stderr: "pipe" });
   assert(built.exitCode === 0, `zig build virtual-gpu: ${built.stderr.toString()}`);
   // An unchanged build leaves the old time.
   const now = new Date();
-  for (const file of [DRIVER, OLD_DRIVER, EMULATION])
-    Bun.spawnSync(["touch", "-d", now.toISOString(), file]);
+  for (const file of BUILT) Bun.spawnSync(["touch", "-d", now.toISOString(), file]);
 }

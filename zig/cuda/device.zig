@@ -7,6 +7,7 @@ const image = @import("cuda_image");
 const driver_file = @import("driver.zig");
 const launches = @import("launches.zig");
 const ring_file = @import("ring.zig");
+const Products = @import("products.zig").Products;
 const Fault = @import("task.zig").Fault;
 
 const Address = driver_file.Address;
@@ -28,6 +29,18 @@ pub const runs_max = 2;
 /// Runs that may wait for one of these, by their tickets.
 pub const marks_max = 16;
 
+pub const Options = struct {
+    ordinal: u32,
+    /// Of the driver.
+    path: [:0]const u8,
+    /// Folders of cuBLASLt, see `CublasLt.open`.
+    libraries: []const u8,
+    /// Waits after every kernel, so that a failure names its instruction.
+    stepwise: bool,
+    /// Algorithms of products are chosen by time.
+    measures: bool,
+};
+
 pub const Gpu = struct {
     driver: Driver,
     ordinal: u32,
@@ -38,6 +51,8 @@ pub const Gpu = struct {
     module: Handle = null,
     /// Of the kernels that some program uses.
     functions: std.EnumArray(launches.Kernel, Handle) = .initFill(null),
+    /// cuBLASLt; there from the moment the device is open.
+    products: ?*Products = null,
     compute: Handle = null,
     copies: Handle = null,
     ring: ring_file.Ring = .{},
@@ -60,23 +75,25 @@ pub const Gpu = struct {
     /// Waits after every kernel, so that a failure names its instruction.
     stepwise: bool,
 
-    pub fn open(ordinal: u32, path: [:0]const u8, stepwise: bool) Error!*Gpu {
+    pub fn open(options: Options) Error!*Gpu {
         const gpu = std.heap.c_allocator.create(Gpu) catch
             return failure.raise(error.OutOfMemory, "no memory for a device", .{});
         errdefer std.heap.c_allocator.destroy(gpu);
         gpu.* = .{
-            .driver = try Driver.open(path),
-            .ordinal = ordinal,
+            .driver = try Driver.open(options.path),
+            .ordinal = options.ordinal,
             .device = 0,
             .context = null,
-            .stepwise = stepwise,
+            .stepwise = options.stepwise,
         };
         errdefer gpu.driver.close();
         try gpu.find();
         const retained = gpu.driver.call.cuDevicePrimaryCtxRetain(&gpu.context, gpu.device);
-        try gpu.driver.check(retained, "GPU {d} cannot be used", .{ordinal});
+        try gpu.driver.check(retained, "GPU {d} cannot be used", .{gpu.ordinal});
         errdefer gpu.release();
         try gpu.prepare();
+        gpu.products = try .open(gpu, options.libraries, options.measures);
+        gpu.note_memory();
         return gpu;
     }
 
@@ -141,8 +158,12 @@ pub const Gpu = struct {
         gpu.fault = try gpu.alloc(@sizeOf(Fault));
         const fresh: Fault = .{};
         try gpu.write(gpu.fault, std.mem.asBytes(&fresh));
+    }
+
+    /// When all is there that the device itself needs.
+    fn note_memory(gpu: *Gpu) void {
         gpu.own_bytes = gpu.allocated_bytes;
-        _ = call.cuMemGetInfo_v2(&gpu.free_bytes, &gpu.total_bytes);
+        _ = gpu.driver.call.cuMemGetInfo_v2(&gpu.free_bytes, &gpu.total_bytes);
         // A plan counts what the device itself took.
         gpu.free_bytes += gpu.own_bytes;
     }
@@ -178,6 +199,7 @@ pub const Gpu = struct {
     fn release(gpu: *Gpu) void {
         const call = &gpu.driver.call;
         if (gpu.copies != null) _ = call.cuStreamSynchronize(gpu.copies);
+        if (gpu.products) |products| products.close();
         if (gpu.fault != 0) gpu.free(gpu.fault, @sizeOf(Fault));
         for (gpu.done ++ gpu.marks) |event| if (event != null) {
             _ = call.cuEventDestroy_v2(event);

@@ -11,6 +11,7 @@ const task_file = @import("task.zig");
 const Program = @import("../program.zig").Program;
 
 const Address = driver_file.Address;
+const Addresses = @import("product.zig").Addresses;
 const Error = failure.Error;
 const Fault = task_file.Fault;
 const Gpu = device_file.Gpu;
@@ -41,7 +42,8 @@ pub const Executable = struct {
     pub fn load(gpu: *Gpu, program: *const Program) Error!*Executable {
         var arena: std.heap.ArenaAllocator = .init(std.heap.c_allocator);
         errdefer arena.deinit();
-        const executable = try allocate(&arena, gpu, program);
+        const executable = try allocate(&arena, gpu, program, false);
+        errdefer executable.plan.free();
         errdefer executable.free_blocks();
         for (&executable.blocks) |*block| block.* = try gpu.alloc(executable.image.len);
         executable.arena = arena;
@@ -52,12 +54,15 @@ pub const Executable = struct {
     pub fn measure(gpu: *Gpu, program: *const Program) Error!u64 {
         var arena: std.heap.ArenaAllocator = .init(std.heap.c_allocator);
         defer arena.deinit();
-        return (try allocate(&arena, gpu, program)).bytes();
+        const executable = try allocate(&arena, gpu, program, true);
+        executable.plan.free();
+        return executable.bytes();
     }
 
     pub fn free(x: *Executable) void {
         x.gpu.enter();
         x.drop_clocks();
+        x.plan.free();
         for (&x.graphs) |*graph| drop(x.gpu, graph);
         x.free_blocks();
         // The executable lies in its own arena, so the arena's state has to leave it first.
@@ -94,11 +99,26 @@ pub const Executable = struct {
             for (launch.first_part..launch.first_part + launch.part_count) |k| {
                 const part = x.plan.parts.items[k];
                 operands[k] = part.view;
-                operands[k].data = program.operands[slot][first + part.index].data + part.offset;
+                operands[k].data = @ptrFromInt(x.address(program, slot, first, part));
             }
         }
         @memcpy(x.image[at.words..], std.mem.sliceAsBytes(x.plan.words.items));
         try x.gpu.write(base, x.image);
+    }
+
+    /// Where a part of the instruction lies whose operands begin with `first`.
+    fn address(
+        x: *const Executable,
+        program: *const Program,
+        slot: u1,
+        first: u32,
+        part: launches.Part,
+    ) Address {
+        const base = if (part.index == launches.device_scratch)
+            x.gpu.products.?.scratch
+        else
+            @intFromPtr(program.operands[slot][first + part.index].data);
+        return base + part.offset;
     }
 
     /// Puts a run behind what the GPU does already; its end shows in event `report`.
@@ -219,6 +239,51 @@ pub const Executable = struct {
         }
     }
 
+    /// For messages: program, GPU, node, kernel, and the scope behind a comma.
+    fn place(x: *const Executable, program: *const Program, launch: *const launches.Launch) struct {
+        []const u8,
+        u32,
+        u32,
+        []const u8,
+        []const u8,
+        []const u8,
+    } {
+        const scope = program.scopes[launch.instruction];
+        return .{
+            program.name,
+            x.gpu.ordinal,
+            program.instructions[0][launch.instruction].node,
+            @tagName(launch.kernel),
+            if (scope.len > 0) ", " else "",
+            scope,
+        };
+    }
+
+    /// A product that cuBLASLt computes.
+    fn multiply(
+        x: *Executable,
+        program: *const Program,
+        launch: *const launches.Launch,
+        number: u32,
+        slot: u1,
+    ) Error!void {
+        const products = x.gpu.products.?;
+        const first = x.first_operands[launch.instruction];
+        const parts = x.plan.parts.items[launch.first_part..][0..launch.part_count];
+        var at: Addresses = .{};
+        inline for (@typeInfo(launches.ProductParts).@"struct".fields, 0..) |field, i|
+            @field(at, field.name) = x.address(program, slot, first, parts[i]);
+        const prepared = &x.plan.prepared.items[number];
+        prepared.launch(&products.lt, at, products.workspace(), x.gpu.compute) catch {
+            var buffer: [300]u8 = undefined;
+            return failure.raise(
+                error.KernelFailed,
+                "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}: {s}",
+                x.place(program, launch) ++ .{kept(&buffer, failure.last_message())},
+            );
+        };
+    }
+
     fn launch_one(
         x: *Executable,
         program: *const Program,
@@ -227,6 +292,7 @@ pub const Executable = struct {
         slot: u1,
     ) Error!void {
         const gpu = x.gpu;
+        if (launch.product) |number| return x.multiply(program, launch, number, slot);
         const task: Address = x.blocks[slot] + index * @sizeOf(Task);
         const parameters = [_]?*const anyopaque{ &task, &gpu.fault };
         const begun = gpu.driver.call.cuLaunchKernel(
@@ -251,18 +317,10 @@ pub const Executable = struct {
         launch: *const launches.Launch,
         result: c_int,
     ) Error!void {
-        const scope = program.scopes[launch.instruction];
         try x.gpu.driver.check(
             result,
             "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}",
-            .{
-                program.name,
-                x.gpu.ordinal,
-                program.instructions[0][launch.instruction].node,
-                @tagName(launch.kernel),
-                if (scope.len > 0) ", " else "",
-                scope,
-            },
+            x.place(program, launch),
         );
     }
 };
@@ -270,6 +328,25 @@ pub const Executable = struct {
 fn drop(gpu: *Gpu, graph: *Handle) void {
     if (graph.* != null) _ = gpu.driver.call.cuGraphExecDestroy(graph.*);
     graph.* = null;
+}
+
+/// Adds to an error of the planning of an instruction which one it is.
+fn explained(e: Error, program: *const Program, index: usize) Error {
+    if (e != error.KernelFailed) return e;
+    var buffer: [300]u8 = undefined;
+    return failure.raise(error.KernelFailed, "{s} (program {s}, node {d}, {s})", .{
+        kept(&buffer, failure.last_message()),
+        program.name,
+        program.instructions[0][index].node,
+        program.scopes[index],
+    });
+}
+
+/// A copy of a message that the next one replaces.
+fn kept(buffer: []u8, message: []const u8) []const u8 {
+    const copy = buffer[0..@min(buffer.len, message.len)];
+    @memcpy(copy, message[0..copy.len]);
+    return copy;
 }
 
 /// Where the parts of a block begin.
@@ -285,8 +362,14 @@ const Offsets = struct {
     }
 };
 
-fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program) Error!*Executable {
-    return prepare(arena.allocator(), gpu, program) catch |e| switch (e) {
+/// `counts`: it will not run.
+fn allocate(
+    arena: *std.heap.ArenaAllocator,
+    gpu: *Gpu,
+    program: *const Program,
+    counts: bool,
+) Error!*Executable {
+    return prepare(arena.allocator(), gpu, program, counts) catch |e| switch (e) {
         error.OutOfMemory => failure.raise(
             error.OutOfMemory,
             "no memory for the program {s} itself",
@@ -296,25 +379,32 @@ fn allocate(arena: *std.heap.ArenaAllocator, gpu: *Gpu, program: *const Program)
     };
 }
 
-fn prepare(a: std.mem.Allocator, gpu: *Gpu, program: *const Program) !*Executable {
+fn prepare(
+    a: std.mem.Allocator,
+    gpu: *Gpu,
+    program: *const Program,
+    counts: bool,
+) !*Executable {
     const x = try a.create(Executable);
     x.* = .{
         .gpu = gpu,
         .arena = undefined,
         .serial = next_serial,
-        .plan = .{ .allocator = a },
+        .plan = .{ .allocator = a, .products = gpu.products, .counts = counts },
         .functions = undefined,
         .first_operands = try a.alloc(u32, program.functions.len),
         .image = undefined,
     };
     next_serial +%= 1;
     if (next_serial == 0) next_serial = 1;
+    errdefer x.plan.free();
+    gpu.enter();
     var first: u32 = 0;
     for (program.instructions[0], 0..) |*ins, i| {
         x.first_operands[i] = first;
         const offsets = program.offsets[first..][0..ins.operand_count];
+        x.plan.add(@intCast(i), ins, offsets) catch |e| return explained(e, program, i);
         first += ins.operand_count;
-        try x.plan.add(@intCast(i), ins, offsets);
     }
     x.functions = try a.alloc(Handle, x.plan.launches.items.len);
     for (x.functions, x.plan.launches.items) |*to, launch|

@@ -1,6 +1,7 @@
 //! linear_cross_entropy and its gradient on a GPU: rows in chunks. A product puts a chunk's logits into the workspace, in the
 //! products' dtype; a kernel makes losses of them and, in place, their gradients; two products make dx and dw of those.
 const abi = @import("../abi.zig");
+const launch_matmul = @import("launch_matmul.zig");
 const launches = @import("launches.zig");
 
 const Flag = abi.MatmulFlag;
@@ -78,10 +79,8 @@ pub fn add(p: *Plan, ins: *const Instruction, grad: bool) !void {
 
 /// Operands as those of the opcode `matmul`.
 fn product(p: *Plan, l: *const Loss, flags: u32, parts: []const Part) !void {
-    const a = parts[0].view;
-    const grid = try launches.product_grid(1, a.dims[1], parts[1].view.dims[2]);
     const words = [4]u32{ flags, l.ins.word(0), 0, @bitCast(@as(f32, 1)) };
-    try p.some(.matmul, grid, parts, &words);
+    try launch_matmul.add(p, parts, &words);
 }
 
 fn losses(p: *Plan, l: *const Loss, start: u64, logits: Part, grad: bool) !void {

@@ -6,8 +6,10 @@ const failure = @import("../failure.zig");
 const launch_attention = @import("launch_attention.zig");
 const launch_loss = @import("launch_loss.zig");
 const launch_map = @import("launch_map.zig");
+const launch_matmul = @import("launch_matmul.zig");
 const norms = @import("launch_norm.zig");
 const optimizer = @import("launch_optimizer.zig");
+const products_file = @import("products.zig");
 
 const Error = failure.Error;
 const Instruction = abi.Instruction;
@@ -21,6 +23,7 @@ pub const Kernel = enum {
     attention_cached,
     attention_grad_keys,
     attention_grad_queries,
+    bias_bf16,
     cache_write,
     copy,
     cross_entropy,
@@ -65,6 +68,7 @@ pub const Kernel = enum {
     map_reduce_rows,
     map_single,
     matmul,
+    matmul_epilogue,
     random_bits,
     random_normal,
     rms_norm_1024,
@@ -94,16 +98,24 @@ pub fn block_of(kernel: Kernel) Block {
     };
 }
 
+const product_alignment = @import("product.zig").alignment_max;
 const blocks_max = 4096;
 const rows_max = 1 << 16;
-const matmul_tile = 64;
 const residues = 128;
 
 /// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
 pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
 
+/// As `Part.index`: memory of the device beside the program's, see `Products.scratch`.
+pub const device_scratch = std.math.maxInt(u32);
+
+/// Operands of a product that cuBLASLt computes; those that it does not have are the result.
+pub const ProductParts = struct { a: Part, b: Part, c: Part, d: Part, bias: Part, aux: Part };
+
 pub const Launch = struct {
     kernel: Kernel,
+    /// Instead of the kernel cuBLASLt computes this one of the plan's products; its parts are those of `ProductParts`.
+    product: ?u32 = null,
     instruction: u32,
     grid: [3]u32,
     block: Block,
@@ -118,6 +130,11 @@ pub const Plan = struct {
     launches: std.ArrayList(Launch) = .empty,
     parts: std.ArrayList(Part) = .empty,
     words: std.ArrayList(u32) = .empty,
+    prepared: std.ArrayList(products_file.Prepared) = .empty,
+    /// Null: there is no cuBLASLt.
+    products: ?*products_file.Products = null,
+    /// The plan only counts: no algorithm is searched.
+    counts: bool = false,
     /// Of the instruction that is being planned.
     index: u32 = 0,
     /// Where its operands begin in their buffers.
@@ -127,10 +144,27 @@ pub const Plan = struct {
     pub fn add(p: *Plan, index: u32, ins: *const Instruction, offsets: []const u64) Error!void {
         p.index = index;
         p.offsets = offsets;
-        p.choose(ins) catch |e| return if (e == error.Unsupported)
-            error.Unsupported
-        else
-            failure.raise(error.OutOfMemory, "no memory for a program", .{});
+        p.choose(ins) catch |e| return switch (e) {
+            error.Unsupported, error.KernelFailed => |known| known,
+            else => failure.raise(error.OutOfMemory, "no memory for a program", .{}),
+        };
+    }
+
+    /// Gives back what cuBLASLt keeps of the products.
+    pub fn free(p: *Plan) void {
+        if (p.products) |products| for (p.prepared.items) |*each| each.free(products);
+    }
+
+    /// Bytes to whose multiples an operand is aligned; buffers themselves are as well as anything.
+    pub fn alignment(p: *const Plan, of: Part) u32 {
+        const at = p.position(of);
+        const best = product_alignment;
+        return if (at == 0) best else @intCast(@min(best, at & -%at));
+    }
+
+    /// Where a part begins in its buffer.
+    pub fn position(p: *const Plan, of: Part) u64 {
+        return of.offset + p.offsets[of.index];
     }
 
     fn choose(p: *Plan, ins: *const Instruction) !void {
@@ -235,9 +269,24 @@ pub const Plan = struct {
     }
 
     fn matmul(p: *Plan, ins: *const Instruction) !void {
-        const a = ins.operand(0);
-        const grid = try product_grid(a.dims[0], a.dims[1], ins.operand(1).dims[2]);
-        try p.whole(.matmul, ins, grid);
+        var parts: [8]Part = undefined;
+        const count = ins.operand_count - ins.has_workspace;
+        for (parts[0..count], 0..) |*to, i| to.* = part(ins, @intCast(i));
+        try launch_matmul.add(p, parts[0..count], ins.words[0..ins.word_count]);
+    }
+
+    /// A product of cuBLASLt instead of a kernel.
+    pub fn product(p: *Plan, prepared: products_file.Prepared, parts: ProductParts) !void {
+        const number: u32 = @intCast(p.prepared.items.len);
+        p.prepared.append(p.allocator, prepared) catch |e| {
+            prepared.free(p.products.?);
+            return e;
+        };
+        const first: u32 = @intCast(p.parts.items.len);
+        inline for (@typeInfo(ProductParts).@"struct".fields) |field|
+            try p.parts.append(p.allocator, @field(parts, field.name));
+        try p.launch(.matmul, .{ 1, 1, 1 }, first, &.{});
+        p.launches.items[p.launches.items.len - 1].product = number;
     }
 
     fn scatter(p: *Plan, ins: *const Instruction, ids: u32, updates: u32, base: ?u32) !void {
@@ -259,7 +308,7 @@ pub fn part(ins: *const Instruction, index: u32) Part {
     return .{ .index = index, .view = ins.operand(index).* };
 }
 
-fn elements(o: *const Operand) [3]u32 {
+pub fn elements(o: *const Operand) [3]u32 {
     return elements_of(o.count());
 }
 
@@ -281,16 +330,6 @@ pub fn warps(count: u64) [3]u32 {
 /// A block a row.
 pub fn rows(count: u64) [3]u32 {
     return .{ @intCast(@max(1, @min(rows_max, count))), 1, 1 };
-}
-
-pub fn product_grid(batch: u64, m: u64, n: u64) Error![3]u32 {
-    const down = ceil(m, matmul_tile);
-    if (down > 65535) return failure.raise(
-        error.Unsupported,
-        "a matrix product of {d} rows is more than a GPU takes at once",
-        .{m},
-    );
-    return .{ ceil(n, matmul_tile), down, @intCast(@min(65535, batch)) };
 }
 
 pub fn ceil(n: u64, each: u64) u32 {

@@ -1,0 +1,12 @@
+/// What another stand-in puts into a stream of the virtual driver: a function with a copy of its parameters, and how long events
+/// are to say that it took.
+#pragma once
+#include <stdint.h>
+
+struct HostWork {
+    void (*run)(const void* parameters);
+    double cost_ms;
+    uint8_t parameters[384];
+};
+
+extern "C" int theseus_virtual_gpu_work(struct Stream* stream, const HostWork* work);

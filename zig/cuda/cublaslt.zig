@@ -1,0 +1,207 @@
+//! cuBLASLt, opened at run time like the driver. Numbers and sizes are those of cublasLt.h of CUDA 13.0; a test sets every
+//! attribute on the real library's descriptors where it is installed, which needs no GPU.
+const std = @import("std");
+const failure = @import("../failure.zig");
+
+const Error = failure.Error;
+pub const Handle = ?*anyopaque;
+pub const Status = c_int;
+
+pub const name = "libcublasLt.so.13";
+
+pub const success: Status = 0;
+pub const compute_f32: c_int = 68;
+
+pub const Type = enum(u32) { f32 = 0, bf16 = 14 };
+
+pub const LayoutAttribute = enum(c_int) { batch_count = 5, batch_stride = 6 };
+
+pub const DescriptorAttribute = enum(c_int) {
+    transpose_a = 3,
+    transpose_b = 4,
+    epilogue = 7,
+    bias_pointer = 8,
+    aux_pointer = 11,
+    aux_leading = 12,
+    aux_batch_stride = 13,
+};
+
+pub const PreferenceAttribute = enum(c_int) {
+    workspace_bytes = 1,
+    reduction_schemes = 3,
+    alignment_a = 5,
+    alignment_b = 6,
+    alignment_c = 7,
+    alignment_d = 8,
+};
+
+/// Partial sums in f32, added in a step of their own. The other schemes may keep them in the result's dtype.
+pub const reduction_in_f32: u32 = 2;
+pub const reduction_any: u32 = 7;
+
+pub const Epilogue = struct {
+    pub const none: u32 = 1;
+    pub const bias: u32 = 4;
+    pub const gelu: u32 = 32;
+    pub const gelu_grad: u32 = 64 | 128;
+    /// Keeps the value before the activation.
+    pub const aux: u32 = 128;
+};
+
+pub const Algorithm = extern struct { data: [8]u64 };
+
+pub const Heuristic = extern struct {
+    algorithm: Algorithm,
+    workspace_bytes: usize,
+    state: Status,
+    waves: f32,
+    reserved: [4]c_int,
+};
+
+comptime {
+    std.debug.assert(@sizeOf(Algorithm) == 64 and @sizeOf(Heuristic) == 96);
+}
+
+pub const Functions = struct {
+    cublasLtGetVersion: *const fn () callconv(.c) usize,
+    cublasLtGetStatusName: *const fn (Status) callconv(.c) ?[*:0]const u8,
+    cublasLtCreate: *const fn (*Handle) callconv(.c) Status,
+    cublasLtDestroy: *const fn (Handle) callconv(.c) Status,
+    cublasLtMatmulDescCreate: *const fn (*Handle, c_int, c_int) callconv(.c) Status,
+    cublasLtMatmulDescDestroy: *const fn (Handle) callconv(.c) Status,
+    cublasLtMatmulDescSetAttribute: Set,
+    cublasLtMatrixLayoutCreate: *const fn (*Handle, c_int, u64, u64, i64) callconv(.c) Status,
+    cublasLtMatrixLayoutDestroy: *const fn (Handle) callconv(.c) Status,
+    cublasLtMatrixLayoutSetAttribute: Set,
+    cublasLtMatmulPreferenceCreate: *const fn (*Handle) callconv(.c) Status,
+    cublasLtMatmulPreferenceDestroy: *const fn (Handle) callconv(.c) Status,
+    cublasLtMatmulPreferenceSetAttribute: Set,
+    cublasLtMatmulAlgoGetHeuristic: *const fn (
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        c_int,
+        [*]Heuristic,
+        *c_int,
+    ) callconv(.c) Status,
+    cublasLtMatmulAlgoCheck: *const fn (
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        Handle,
+        *const Algorithm,
+        *Heuristic,
+    ) callconv(.c) Status,
+    cublasLtMatmul: *const fn (
+        Handle,
+        Handle,
+        *const f32,
+        u64,
+        Handle,
+        u64,
+        Handle,
+        *const f32,
+        u64,
+        Handle,
+        u64,
+        Handle,
+        *const Algorithm,
+        u64,
+        usize,
+        Handle,
+    ) callconv(.c) Status,
+
+    const Set = *const fn (Handle, c_int, *const anyopaque, usize) callconv(.c) Status;
+};
+
+pub const CublasLt = struct {
+    library: *anyopaque,
+    call: Functions,
+    handle: Handle,
+    /// As the library counts: 130002 is 13.0.2.
+    version: u32,
+    path_buffer: [512]u8 = @splat(0),
+
+    /// `folders`: where to look, in order, separated by newlines; an empty one is the linker's own search. The context of the
+    /// GPU must be current. Real and virtual GPUs take only their own kind.
+    pub fn open(folders: []const u8, is_virtual: bool) Error!CublasLt {
+        var reason: [200]u8 = undefined;
+        var said: []const u8 = "";
+        var each = std.mem.splitScalar(u8, folders, '\n');
+        while (each.next()) |folder| {
+            var buffer: [512:0]u8 = undefined;
+            const path = std.fmt.bufPrintZ(&buffer, "{s}{s}{s}", .{
+                folder,
+                if (folder.len > 0) "/" else "",
+                name,
+            }) catch continue;
+            const library = std.c.dlopen(path, .{ .NOW = true }) orelse {
+                // A library that is not there is no reason; one that is there and does not open is.
+                const text = if (std.c.dlerror()) |found| std.mem.span(found) else "unknown reason";
+                if (said.len == 0 and std.mem.indexOf(u8, text, "No such file") == null)
+                    said = std.fmt.bufPrint(&reason, " ({s})", .{text[0..@min(text.len, 190)]}) catch "";
+                continue;
+            };
+            const virtual = std.c.dlsym(library, "theseus_virtual_gpu") != null;
+            if (virtual == is_virtual) return start(library, path);
+            _ = std.c.dlclose(library);
+        }
+        return failure.raise(
+            error.Unsupported,
+            "no cuBLASLt: {s} was not found{s}; install CUDA 13 or the Python package nvidia-cublas, " ++
+                "or set THESEUS_CUDA_LIBRARIES to its folder",
+            .{ name, said },
+        );
+    }
+
+    fn start(library: *anyopaque, path: []const u8) Error!CublasLt {
+        errdefer _ = std.c.dlclose(library);
+        var lt = try bind(library, path);
+        try lt.check(lt.call.cublasLtCreate(&lt.handle), "cuBLASLt does not start", .{});
+        return lt;
+    }
+
+    /// The functions of a library; what describes matrices can be used without a GPU.
+    pub fn bind(library: *anyopaque, path: []const u8) Error!CublasLt {
+        var lt: CublasLt = .{ .library = library, .call = undefined, .handle = null, .version = 0 };
+        @memcpy(lt.path_buffer[0..path.len], path);
+        inline for (@typeInfo(Functions).@"struct".fields) |field| {
+            const address = std.c.dlsym(library, field.name) orelse return failure.raise(
+                error.Unsupported,
+                "cuBLASLt {s} has no {s}; install the one of CUDA 13",
+                .{ path, field.name },
+            );
+            @field(lt.call, field.name) = @ptrCast(@alignCast(address));
+        }
+        lt.version = @intCast(@min(std.math.maxInt(u32), lt.call.cublasLtGetVersion()));
+        return lt;
+    }
+
+    pub fn close(lt: *const CublasLt) void {
+        _ = lt.call.cublasLtDestroy(lt.handle);
+        _ = std.c.dlclose(lt.library);
+    }
+
+    pub fn path_text(lt: *const CublasLt) []const u8 {
+        return std.mem.sliceTo(&lt.path_buffer, 0);
+    }
+
+    /// Turns a status into an error that says what was being done.
+    pub fn check(
+        lt: *const CublasLt,
+        status: Status,
+        comptime what: []const u8,
+        args: anytype,
+    ) Error!void {
+        if (status == success) return;
+        const found = lt.call.cublasLtGetStatusName(status);
+        const text = if (found) |name_of| std.mem.span(name_of) else "unknown status";
+        return failure.raise(error.KernelFailed, what ++ ": {s} ({d})", args ++ .{ text, status });
+    }
+};
