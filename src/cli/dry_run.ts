@@ -15,21 +15,26 @@ interface Shown {
 }
 
 /** Each piece of data, and what would become of it. */
-function dataOf({ host, probe, options, found }: Prepared): Shown[] {
+async function dataOf({ host, probe, options, found }: Prepared): Promise<Shown[]> {
   const root = absolute(host.entry.cluster.root, probe);
   const { data, allowed } = options;
   const missing = (may: boolean, would: string): string => (may ? would : "missing");
+  const hub = data.hub.map(async (need): Promise<Shown> => {
+    const absent = found.uncached.includes(need);
+    return {
+      ...{ key: need.key, from: need.value, to: "Hugging Face cache" },
+      bytes: absent ? await need.bytes() : null,
+      state: absent
+        ? missing(allowed.fetch, "would be fetched there")
+        : "is there, at least in part",
+    };
+  });
   return [
     ...data.assets.map((asset) => ({
       ...{ key: asset.key, from: asset.local, bytes: asset.bytes, to: assetPath(root, asset) },
       state: found.absent.includes(asset) ? missing(allowed.ship, "would be copied") : "is there",
     })),
-    ...data.hub.map((need) => ({
-      ...{ key: need.key, from: need.value, bytes: null, to: "Hugging Face cache" },
-      state: found.uncached.includes(need)
-        ? missing(allowed.fetch, "would be fetched there")
-        : "is there, at least in part",
-    })),
+    ...(await Promise.all(hub)),
     ...data.places.map((place) => ({
       ...{ key: place.key, from: place.value, bytes: null },
       to: found.paths.get(nameOf(place)) ?? place.value,
@@ -38,12 +43,12 @@ function dataOf({ host, probe, options, found }: Prepared): Shown[] {
   ];
 }
 
-export const shownData = (prepared: Prepared) => ({
-  data: dataOf(prepared),
+export const shownData = async (prepared: Prepared) => ({
+  data: await dataOf(prepared),
   before: beforeOf(prepared),
 });
 
-export function shownDryRun(prepared: Prepared): Record<string, unknown> {
+export async function shownDryRun(prepared: Prepared): Promise<Record<string, unknown>> {
   const { host, specs, scripts, binary, options, resources } = prepared;
   return {
     host: host.entry.name,
@@ -54,7 +59,7 @@ export function shownDryRun(prepared: Prepared): Record<string, unknown> {
     ships: {
       theseus: binary.target,
       code: options.code?.files ?? [],
-      data: dataOf(prepared),
+      data: await dataOf(prepared),
     },
     before: beforeOf(prepared),
   };
@@ -74,19 +79,19 @@ const beforeOf = ({ before, found, options }: Prepared) =>
   });
 
 /** What would be copied, fetched and made. */
-export function dataRows(prepared: Prepared): string[][] {
+export async function dataRows(prepared: Prepared): Promise<string[][]> {
   const made = beforeOf(prepared).map(({ run, to, state }) => [
     "prepare",
     `${run} -> ${to}: ${state}`,
   ]);
-  const data = dataOf(prepared).map(({ key, from, bytes, to, state }) => [
+  const data = (await dataOf(prepared)).map(({ key, from, bytes, to, state }) => [
     key,
     `${from}${bytes === null ? "" : ` (${bytesText(bytes)})`} -> ${to}: ${state}`,
   ]);
   return [...made, ...data];
 }
 
-export function printDryRun(prepared: Prepared): void {
+export async function printDryRun(prepared: Prepared): Promise<void> {
   const { host, binary, options, scripts, specs } = prepared;
   const rows = [
     ["host", host.entry.name],
@@ -95,7 +100,7 @@ export function printDryRun(prepared: Prepared): void {
     ...(options.code === null
       ? []
       : [["code", `${options.code.files.length} files of ${options.code.folder}`]]),
-    ...dataRows(prepared),
+    ...(await dataRows(prepared)),
   ];
   process.stdout.write(`${tableText(rows)}\n${scripts[0]}`);
 }

@@ -132,8 +132,8 @@ export default command({
     const prepared = await prepare({ ...options, onProgress: line.for }, solution);
     const time = await neededBy(prepared, stages);
     if (args["dry-run"] === true) {
-      if (json) printJson({ ...shownDryRun(prepared), candidates, time_needed: time });
-      else printDryRun(prepared);
+      if (json) printJson({ ...(await shownDryRun(prepared)), candidates, time_needed: time });
+      else await printDryRun(prepared);
     }
     expectOneDevice(prepared);
     if (args["dry-run"] === true) return 0;

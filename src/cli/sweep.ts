@@ -65,20 +65,20 @@ function parallelOf(text: string | undefined): number | null {
 }
 
 /** What would happen, or that nothing would. */
-function printPlan(
+async function printPlan(
   host: string,
   prepared: Prepared | null,
   todo: readonly string[],
   kept: readonly RunStatus[],
   json: boolean,
-): void {
+): Promise<void> {
   if (json) {
-    const ships = prepared === null ? {} : shownData(prepared);
+    const ships = prepared === null ? {} : await shownData(prepared);
     printJson({ host, submit: todo, kept: kept.map(({ run }) => run), ...ships });
     return;
   }
   const rows = [
-    ...(prepared === null ? [] : dataRows(prepared)),
+    ...(prepared === null ? [] : await dataRows(prepared)),
     ...todo.map((run) => [run, "would be submitted"]),
     ...kept.map(({ run, state }) => [run, state]),
   ];
@@ -152,7 +152,7 @@ export default command({
       todo.length === 0 ? null : await prepare({ ...options, onProgress: line.for }, solution);
     if (prepared === null || args["dry-run"] === true) {
       const names = todo.map((cell) => runText(runOf(cell)));
-      printPlan(host.entry.name, prepared, names, kept, json);
+      await printPlan(host.entry.name, prepared, names, kept, json);
       return 0;
     }
     const { before, cells: records } = await submitMany(prepared, await maxArray(host));

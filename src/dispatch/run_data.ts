@@ -19,6 +19,8 @@ export interface HubNeed extends Named {
   /** `org/name` */
   readonly repo: string;
   readonly kind: "model" | "dataset" | "either";
+  /** As the hub says now; null: it does not say. */
+  bytes(): Promise<number | null>;
 }
 
 /** Where something may lie on the host: a path, a path below the cluster's root, or a run by its name. */
@@ -154,13 +156,13 @@ export function expectAllowed(host: Host, found: Found, { ship, fetch }: Allowed
   const advice = [
     ...(absent.length > 0 ? ["--ship-data copies what is here"] : []),
     ...(uncached.length > 0 ? ["--fetch-data fetches there what the hub has"] : []),
-    ...(absent.length + uncached.length === 0
+    ...(found.nowhere.some(({ key }) => key.startsWith("data."))
       ? ["--prepare JOB.yaml submits the job that makes it"]
       : []),
   ];
   throw new UserError(
     `data is missing on ${host.entry.name}:${lines.map((line) => `\n  ${line}`).join("")}`,
-    { code: "not_found", hint: `${advice.join("; ")}; nothing was submitted` },
+    { code: "not_found", hint: [...advice, "nothing was submitted"].join("; ") },
   );
 }
 

@@ -17,6 +17,10 @@ function shardsOf(path: string): string[] {
   return [...new Set(Object.values(map ?? {}))].filter((file) => typeof file === "string");
 }
 
+/** Whether a file of a model's repository would be fetched. */
+export const isModelFile = (path: string): boolean =>
+  NAMED.includes(path) || path === INDEX || /^model(-\d+-of-\d+)?\.safetensors$/.test(path);
+
 /** `repo` is org/name or org/name@revision. All files come from one commit. */
 export async function hubModel(repo: string): Promise<string> {
   const [name = "", revision] = repo.split("@");

@@ -6,6 +6,7 @@ import type { HubNeed } from "../dispatch/run_data.ts";
 import { ADAPTER_FILE, ADAPTER_JSON, readAdapterJson } from "../train/adapter_folder.ts";
 import { INDEX_FILE, WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
+import { hubBytes } from "./hub_bytes.ts";
 import { type ModelFiles, modelFiles } from "./model_place.ts";
 import type { NamedPlace } from "./named_places.ts";
 
@@ -42,7 +43,9 @@ function baseOf({ key }: NamedPlace, folder: string): HubNeed[] {
       hint: "theseus checkpoint export --merge makes one model of both",
       place: { key },
     });
-  return [{ key, value: `hf:${base}`, repo: base, kind: "model" }];
+  return [
+    { key, value: `hf:${base}`, repo: base, kind: "model", bytes: () => hubBytes(base, "model") },
+  ];
 }
 
 const RESOLVED = "config.resolved.yaml";

@@ -8,6 +8,8 @@ import { DATASETS } from "../data/datasets/registry.ts";
 import { dataFields } from "../data/fields.ts";
 import { readIndex } from "../data/shards/token_folder.ts";
 import { expandEntry } from "../data/sources/expand.ts";
+import { sourceFields } from "../data/sources/fields.ts";
+import { datasetRequest } from "../data/sources/resolve.ts";
 import { ENCODING_NAMES } from "../data/tokenizers/openai.ts";
 import { BESIDE, TOKENIZER_FILE } from "../data/tokenizers/tokenizer_folder.ts";
 import { type Asset, assetFrom, assetOf } from "../dispatch/assets.ts";
@@ -22,6 +24,7 @@ import {
 import { taskNamed } from "../evaluate/builtin_tasks.ts";
 import { FILE_LOADERS } from "../evaluate/items.ts";
 import { ConfigError } from "../util/errors.ts";
+import { type HubPart, hubBytes } from "./hub_bytes.ts";
 import type { LoadedJob } from "./load_job.ts";
 import { modelNeeds, weightsNeeds } from "./model_assets.ts";
 import { type NamedPlace, namedPlaces } from "./named_places.ts";
@@ -56,9 +59,10 @@ interface Part {
 
 const REPO = /^hf:([\w.-]+\/[\w.-]+)/;
 
-function ofHub({ key, value }: NamedPlace, kind: HubNeed["kind"]): HubNeed[] {
+function ofHub({ key, value }: NamedPlace, kind: HubNeed["kind"], part: HubPart | null): HubNeed[] {
   const repo = REPO.exec(value)?.[1];
-  return repo === undefined ? [] : [{ key, value, repo, kind }];
+  const bytes = async () => (part === null ? null : hubBytes(value, part));
+  return repo === undefined ? [] : [{ key, value, repo, kind, bytes }];
 }
 
 /** The part of a path below ROOT; undefined: it lies elsewhere. */
@@ -116,7 +120,7 @@ const isTokenizerFile = (value: string): boolean =>
   statSync(value).isDirectory() || value.endsWith(`/${TOKENIZER_FILE}`) || value === TOKENIZER_FILE;
 
 async function tokenizerPart(place: NamedPlace, context: DataContext): Promise<Part> {
-  if (place.value.startsWith("hf:")) return { hub: ofHub(place, "model") };
+  if (place.value.startsWith("hf:")) return { hub: ofHub(place, "model", "tokenizer") };
   if (!existsSync(place.value)) return { places: [onHost(place, context)] };
   const { key, value } = place;
   return {
@@ -155,7 +159,7 @@ async function tokensPart(
 }
 
 async function modelPart(place: NamedPlace, context: DataContext): Promise<Part> {
-  if (place.value.startsWith("hf:")) return { hub: ofHub(place, "model") };
+  if (place.value.startsWith("hf:")) return { hub: ofHub(place, "model", "model") };
   const needs = place.key === INIT_FROM ? weightsNeeds : modelNeeds;
   const found = await needs(place, context.root);
   if (found !== undefined) return { assets: [found.asset], hub: found.hub };
@@ -165,10 +169,23 @@ async function modelPart(place: NamedPlace, context: DataContext): Promise<Part>
   return { places: [isRun ? run : onHost(place, context)] };
 }
 
-function datasetPart(place: NamedPlace): Part {
-  const { hub, files = [] } = DATASETS.named(place.value);
+function sourceOnHub(place: NamedPlace, { config }: LoadedJob): HubNeed[] {
+  const known = config.schema.fields.has(sourceFields.files.path);
+  const request = known
+    ? datasetRequest(place.value.slice("hf:".length), config.values(sourceFields), null)
+    : null;
+  return ofHub(place, "dataset", request);
+}
+
+function datasetPart(place: NamedPlace, { config }: LoadedJob): Part {
+  const usual = DATASETS.named(place.value);
+  const { hub, files = [] } = usual;
   const { key, value } = place;
-  if (hub !== undefined) return { hub: [{ key, value, repo: hub, kind: "dataset" }] };
+  if (hub !== undefined) {
+    const request = datasetRequest(hub, config.values(sourceFields), usual);
+    const bytes = () => hubBytes(value, request);
+    return { hub: [{ key, value, repo: hub, kind: "dataset", bytes }] };
+  }
   return { places: files.map((path) => absoluteFile(place, path)) };
 }
 
@@ -185,9 +202,11 @@ async function taskPart(place: NamedPlace, context: DataContext): Promise<Part> 
   const { key, value } = place;
   const isFile = /\.ya?ml$/.test(value);
   if (isFile && !existsSync(value)) return { places: [onHost(place, context)] };
-  const { source } = taskNamed(value);
+  const { source, split } = taskNamed(value);
   const local = FILE_LOADERS.has(source.path);
-  const hub: HubNeed[] = local ? [] : [{ key, value, repo: source.path, kind: "dataset" }];
+  const config = source.config === null ? {} : { config: source.config };
+  const bytes = () => hubBytes(value, { repo: source.path, split, ...config });
+  const hub: HubNeed[] = local ? [] : [{ key, value, repo: source.path, kind: "dataset", bytes }];
   if (!isFile)
     return local
       ? {
@@ -214,11 +233,11 @@ async function partOf(place: NamedPlace, job: LoadedJob, context: DataContext): 
     case "judged":
       return modelPart(place, context);
     case "dataset":
-      return datasetPart(place);
+      return datasetPart(place, job);
     case "task":
       return taskPart(place, context);
     case "source": {
-      if (value.startsWith("hf:")) return { hub: ofHub(place, "dataset") };
+      if (value.startsWith("hf:")) return { hub: sourceOnHub(place, job) };
       const asset = await sourceAsset(place);
       return asset === undefined ? { places: [onHost(place, context)] } : { assets: [asset] };
     }
@@ -227,7 +246,7 @@ async function partOf(place: NamedPlace, job: LoadedJob, context: DataContext): 
         return { assets: [await folderAsset(place, TEMPLATE_FILES)] };
       break;
     case "other":
-      if (value.startsWith("hf:")) return { hub: ofHub(place, "either") };
+      if (value.startsWith("hf:")) return { hub: ofHub(place, "either", null) };
       break;
     case "text":
       break;

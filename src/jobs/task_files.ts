@@ -20,7 +20,7 @@ function withIncluded(path: string): string[] {
 
 function expectRelative(path: string, name: string): void {
   if (!name.startsWith("/")) return;
-  throw new ConfigError(`${path} names ${name}, whose place on another machine is another one`, {
+  throw new ConfigError(`it names ${name}, a place of this machine alone`, {
     hint: "name it relative to the task's own file",
     place: { path },
   });

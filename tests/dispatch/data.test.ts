@@ -12,7 +12,9 @@ import { CLUSTER, Client } from "./client.ts";
 
 setDefaultTimeout(180_000);
 
-const HOSTS = `${CLUSTER}hosts:
+const HOSTS = `${CLUSTER}  two: { root: ~/two, work: ~/work }
+hosts:
+  home: { type: local, cluster: two }
   here:
     type: local
     cluster: one
@@ -63,7 +65,7 @@ const submitted = (name: string): string =>
 const locally = (name: string): string => join(client.folder, "here/runs/general/default", name);
 
 describe("copied", () => {
-  test("missing data is told before anything is queued; it is copied once, and the run reads it there", async () => {
+  test.concurrent("missing data is told before anything is queued; it is copied once, and the run reads it there", async () => {
     client.file("text.txt", "The quick brown fox jumps over the lazy dog.\n".repeat(400));
     const args = ["small.yaml", "data.text=text.txt"] as const;
     const missing = await said(submit("data", ...args));
@@ -74,7 +76,11 @@ describe("copied", () => {
       "3 error: data is missing on here:\n  data.tokens: no/such, neither here nor there",
     );
     expect(existsSync(client.directory("data"))).toBe(false);
-    expect(existsSync(join(client.folder, "work"))).toBe(false);
+    const home = ["submit", "data", ...args, "--host", "home", "--dry-run"];
+    const shown = await client.expect(home, { HOME: client.folder });
+    expect(shown).toMatch(/data\.text +\S+ \(\S+ KiB\) -> \S+\/two\/data\/by-content\/.*: missing/);
+    expect(shown).toContain(`-> ${client.folder}/work/bin/theseus-`);
+    expect(shown.split("\n\n")[0]).not.toContain("~");
     const first = await client.run(submit("data", ...args, "--ship-data"));
     expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining("copying text.txt") });
     await client.ended("data");
@@ -86,7 +92,7 @@ describe("copied", () => {
     expect(metrics(client.directory("data2"))).toEqual(metrics(locally("data")));
   });
 
-  test("a thousand files and patterns of names: in few calls, the same folder of tokens as here", async () => {
+  test.concurrent("a thousand files and patterns of names: in few calls, the same folder of tokens as here", async () => {
     for (let i = 0; i < 1000; i++)
       client.file(`corpus/${i % 7}/${i}.txt`, `${i} is the number of this text.\n`.repeat(3));
     client.file("corpus/other.bin", "not read");
@@ -126,7 +132,7 @@ describe("copied", () => {
     await client.ended("named");
   });
 
-  test("starting weights: a run of here by its content, a run of the host by its name", async () => {
+  test.concurrent("starting weights: a run of here by its content, a run of the host by its name", async () => {
     await client.expect([
       "run",
       "first",
@@ -158,7 +164,7 @@ describe("copied", () => {
     );
   });
 
-  test("a model with its tokenizer, tasks with their data: judged there as here", async () => {
+  test.concurrent("a model with its tokenizer, tasks with their data: judged there as here", async () => {
     await client.expect(submit("judge", "judge.yaml", "--ship-data"));
     await client.ended("judge");
     expect(submitted("judge")).not.toContain(FIXTURE);
@@ -167,7 +173,8 @@ describe("copied", () => {
       JSON.parse(readFileSync(join(directory, "results.json"), "utf8")).results;
     expect(results(client.directory("judge"))).toEqual(results(locally("judge")));
     // A run of here, whose family Hugging Face does not know.
-    const own = ["judge.yaml", "evaluation.model=first", "--ship-data"];
+    await client.expect(["run", "judged", "small.yaml", "architecture.block_size=64"]);
+    const own = ["judge.yaml", "evaluation.model=judged", "--ship-data"];
     await client.expect(submit("own", ...(own as [string, ...string[]])));
     await client.ended("own");
   });
@@ -185,10 +192,15 @@ describe("fetched there", () => {
     for (const each of ["source.files: hf:org/text", "tokens.tokenizer: hf:org/model"])
       expect(missing).toContain(`  ${each}, not in its Hugging Face cache\n`);
     expect(missing).toContain("hint: --fetch-data fetches there what the hub has");
-    expect(await client.expect([...args, "--fetch-data", "--dry-run"])).toMatch(
-      /source\.files +hf:org\/text -> Hugging Face cache: would be fetched there/,
-    );
     expect(hub.seen).toEqual([]);
+    const dry = await client.expect([...args, "--fetch-data", "--dry-run"], {
+      ...{ HF_ENDPOINT: hub.endpoint, HF_HOME: join(client.folder, "own"), HOME: client.folder },
+    });
+    const there = "-> Hugging Face cache: would be fetched there";
+    expect(dry).toMatch(new RegExp(`source\\.files +hf:org/text \\(\\d\\.\\d+ KiB\\) ${there}`));
+    expect(dry).toMatch(new RegExp(`tokens\\.tokenizer +hf:org/model \\(11\\.\\d KiB\\) ${there}`));
+    expect(existsSync(join(client.folder, "own/hub/datasets--org--text/blobs"))).toBe(false);
+    hub.seen.length = 0;
     expect(existsSync(client.directory("web"))).toBe(false);
     // Only the fetching has a network.
     const alone = hasCluster ? "unshare --net" : "";

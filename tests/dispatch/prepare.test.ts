@@ -54,7 +54,7 @@ test("mistakes are told before anything is queued", async () => {
   expect(existsSync(client.root)).toBe(false);
 });
 
-test("made, then read: the run waits, and has the losses of one here; a second takes what is there", async () => {
+test.concurrent("made, then read: the run waits, and has the losses of one here; a second takes what is there", async () => {
   const dry = await client.expect(submit("first", "--ship-data", "--dry-run"));
   expect(dry).toMatch(
     /prepare +general\/default\/stories -> \S+\/data\/stories: would be submitted/,
@@ -97,17 +97,7 @@ test("made, then read: the run waits, and has the losses of one here; a second t
   );
 });
 
-test.if(Bun.which("shellcheck") !== null)(
-  "shellcheck has nothing to say about a waiting job",
-  () => {
-    const script = join(client.directory("first"), "submit/job.sh");
-    expect(readFileSync(script, "utf8")).toContain("wait_for data_made general/default/stories");
-    const { exitCode, stdout } = Bun.spawnSync(["shellcheck", script]);
-    expect({ exitCode, said: stdout.toString() }).toEqual({ exitCode: 0, said: "" });
-  },
-);
-
-test("one that fails, and one that is killed: the run says so; the same again goes on", async () => {
+test.concurrent("one that fails, and one that is killed: the run says so; the same again goes on", async () => {
   corpus("broken", "bytes", "{");
   await client.expect(submitWith("broken", "reader", "--ship-data"));
   await client.ended("reader", "not prepared");
@@ -134,7 +124,7 @@ test("one that fails, and one that is killed: the run says so; the same again go
   await client.ended("finder");
 });
 
-test("a sweep: once for all cells; cancelled while it waits", async () => {
+test.concurrent("a sweep: once for all cells; cancelled while it waits", async () => {
   corpus("shared");
   client.file("grid.yaml", "training.seed: [1, 2, 3]\n");
   client.hold("shared", 0);
@@ -161,3 +151,13 @@ test("a sweep: once for all cells; cancelled while it waits", async () => {
   const again = JSON.parse(await client.expect([...sweep, "--json"]));
   expect([again.before.length, again.submitted.length]).toEqual([0, 1]);
 });
+
+test.if(Bun.which("shellcheck") !== null)(
+  "shellcheck has nothing to say about a waiting job",
+  () => {
+    const script = join(client.directory("first"), "submit/job.sh");
+    expect(readFileSync(script, "utf8")).toContain("wait_for data_made general/default/stories");
+    const { exitCode, stdout } = Bun.spawnSync(["shellcheck", script]);
+    expect({ exitCode, said: stdout.toString() }).toEqual({ exitCode: 0, said: "" });
+  },
+);

@@ -9,7 +9,7 @@ import { ConfigError, DataError, UserError } from "../../util/errors.ts";
 import { didYouMean } from "../../util/suggest.ts";
 import { formatOf } from "../sources/format.ts";
 import { hubFile } from "./hub_file.ts";
-import { hubFiles } from "./hub_files.ts";
+import { type HubListing, hubFiles } from "./hub_files.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
 export interface DatasetRequest {
@@ -148,11 +148,11 @@ export function chosenFiles(
   return [...chosen].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
-/** Fetches what is not in the cache yet. */
-export async function hubDataset(
+/** What a request means, of one commit; of the files themselves only the README is fetched. */
+export async function datasetEntries(
   request: DatasetRequest,
   settings: HubSettings = hubSettings(),
-): Promise<DatasetFile[]> {
+): Promise<HubListing> {
   const { repo, revision } = request;
   const options = { kind: "dataset" as const, settings, ...(revision ? { revision } : {}) };
   const { commit, files } = await hubFiles(repo, options);
@@ -161,8 +161,20 @@ export async function hubDataset(
   const readme = names.includes("README.md") ? await readmeOf(repo, at, settings) : "";
   const chosen = chosenFiles(names, configsOf(readme, `README.md of ${repo}`), request);
   const wanted = chosen.slice(0, request.maxFiles ?? chosen.length);
+  const entries = new Map(files.map((file) => [file.path, file]));
+  return { commit, files: wanted.flatMap((name) => entries.get(name) ?? []) };
+}
+
+/** Fetches what is not in the cache yet. */
+export async function hubDataset(
+  request: DatasetRequest,
+  settings: HubSettings = hubSettings(),
+): Promise<DatasetFile[]> {
+  const { commit, files } = await datasetEntries(request, settings);
+  const at = { kind: "dataset" as const, settings, revision: commit };
   const fetched: DatasetFile[] = [];
-  for (const name of wanted) fetched.push({ name, path: await hubFile(repo, name, at) });
+  for (const { path: name } of files)
+    fetched.push({ name, path: await hubFile(request.repo, name, at) });
   return fetched;
 }
 

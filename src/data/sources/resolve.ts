@@ -5,7 +5,7 @@ import { ConfigError } from "../../util/errors.ts";
 import type { ChatFormat } from "../chat/read_conversation.ts";
 import type { DatasetDefinition } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/registry.ts";
-import { hubDataset } from "../hub/dataset_files.ts";
+import { type DatasetRequest, hubDataset } from "../hub/dataset_files.ts";
 import { byText, expandEntry, sourceFile } from "./expand.ts";
 import type { sourceFields } from "./fields.ts";
 import type { SourceFile } from "./source_file.ts";
@@ -21,20 +21,29 @@ export interface ResolvedSource {
 
 const HUB = "hf:";
 
-async function onHub(
+/** What the settings mean of a repository; `usual`: what a dataset by name says besides. */
+export function datasetRequest(
   repo: string,
   source: SourceValues,
   usual: DatasetDefinition | null,
-): Promise<SourceFile[]> {
+): DatasetRequest {
   const config = source.config ?? usual?.config;
   const revision = source.revision ?? usual?.revision;
-  const files = await hubDataset({
+  return {
     repo,
     split: source.split ?? usual?.split ?? "train",
     ...(config === undefined ? {} : { config }),
     ...(revision === undefined ? {} : { revision }),
     ...(source.maxFiles === null ? {} : { maxFiles: source.maxFiles }),
-  });
+  };
+}
+
+async function onHub(
+  repo: string,
+  source: SourceValues,
+  usual: DatasetDefinition | null,
+): Promise<SourceFile[]> {
+  const files = await hubDataset(datasetRequest(repo, source, usual));
   return files.map(({ path, name }) => sourceFile(path, name));
 }
 
