@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { ConfigError, UserError } from "../../util/errors.ts";
 import { log } from "../../util/log.ts";
 import { formatOf, SUPPORTED } from "./format.ts";
+import { holdsArray } from "./json_array.ts";
 import type { SourceFile } from "./source_file.ts";
 
 export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -16,6 +17,8 @@ export function sourceFile(path: string, name: string): SourceFile {
       place: { key: "source.files" },
     });
   const { size: bytes, mtimeMs: modifiedMs } = statSync(path);
+  if (/\.json(\.|$)/i.test(name) && holdsArray(path, format.compression))
+    return { ...format, content: "json_array", path, name, bytes, modifiedMs };
   return { ...format, path, name, bytes, modifiedMs };
 }
 

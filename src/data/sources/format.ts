@@ -1,7 +1,7 @@
 /** @file What a source file is, by its name. */
 
 export interface FileFormat {
-  readonly content: "txt" | "jsonl" | "parquet";
+  readonly content: "txt" | "jsonl" | "json_array" | "parquet";
   readonly compression: "none" | "gzip" | "zstd";
 }
 
@@ -10,7 +10,7 @@ const CONTENTS: Readonly<Record<string, FileFormat["content"]>> = {
   ".text": "txt",
   ".jsonl": "jsonl",
   ".ndjson": "jsonl",
-  // Datasets of the hub call it so; a file that holds one array is told apart when it is read.
+  // Datasets of the hub call it so; a file that holds one array is told apart by its beginning (json_array.ts).
   ".json": "jsonl",
   ".parquet": "parquet",
 };

@@ -1,4 +1,5 @@
 /** @file Records of line formats: one JSON object a line, or one text a line. */
+import { parseExactJson } from "../chat/exact_json.ts";
 import type { Block, LineBlocks } from "./line_blocks.ts";
 import { BOM_BYTES, longText, startsWithBom } from "./read_text.ts";
 import type { Batch, Item, RawRecords, ReadOptions, SourceFile } from "./source_file.ts";
@@ -25,21 +26,27 @@ function kindOf(value: unknown): string {
   return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
 }
 
-function parsed(line: string): Item | null {
+type Parse = (text: string) => unknown;
+
+const parserOf = ({ exact }: ReadOptions): Parse => (exact === true ? parseExactJson : JSON.parse);
+
+function parsed(line: string, parse: Parse): Item | null {
   if (/^[ \t\r]*$/.test(line)) return null;
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parse(line);
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^JSON Parse error: /, "") : "";
     const hint = /^\s*\[/.test(line)
-      ? " (the file holds one JSON array, not one object a line)"
+      ? " (the file holds one JSON array, not one object a line: its name should end in .json)"
       : "";
     return { bad: `expected a JSON object on the line: ${why}${hint}` };
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return { bad: `expected a JSON object on the line, got ${kindOf(value)}` };
-  return { value: value as Record<string, unknown> };
+  // An object with keys that are numbers.
+  const fields = value instanceof Map ? Object.fromEntries(value) : value;
+  return { value: fields as Record<string, unknown> };
 }
 
 function eachLine(text: string, use: (line: string) => Item | null, items: Item[]): void {
@@ -52,18 +59,25 @@ function eachLine(text: string, use: (line: string) => Item | null, items: Item[
   }
 }
 
-function jsonItem(line: Uint8Array): Item | null {
+function jsonItem(line: Uint8Array, parse: Parse): Item | null {
   let text: string;
   try {
     text = strict.decode(line);
   } catch {
     return { bad: "expected UTF-8 on the line" };
   }
-  return parsed(text);
+  return parsed(text, parse);
+}
+
+/** Of an array: what is wrong with it is told of the record, not of a line. */
+export function jsonRecord(bytes: Uint8Array, options: ReadOptions): Item {
+  const item = jsonItem(bytes, parserOf(options));
+  if (item === null) return { bad: "expected a JSON object" };
+  return "bad" in item ? { bad: item.bad.replace(" on the line", "") } : item;
 }
 
 /** Decoding a whole block at once is several times faster than line by line. */
-function jsonItems(bytes: Uint8Array): Item[] {
+function jsonItems(bytes: Uint8Array, parse: Parse): Item[] {
   const items: Item[] = [];
   let text: string;
   try {
@@ -71,12 +85,12 @@ function jsonItems(bytes: Uint8Array): Item[] {
   } catch {
     for (const start of lineStarts(bytes)) {
       const at = bytes.indexOf(NEWLINE, start);
-      const item = jsonItem(bytes.subarray(start, at === -1 ? bytes.length : at));
+      const item = jsonItem(bytes.subarray(start, at === -1 ? bytes.length : at), parse);
       if (item !== null) items.push(item);
     }
     return items;
   }
-  eachLine(text, parsed, items);
+  eachLine(text, (line) => parsed(line, parse), items);
   return items;
 }
 
@@ -102,18 +116,19 @@ function batchOf(block: Block, file: SourceFile, options: ReadOptions): Batch {
   const skip = offset === 0 && startsWithBom(block.bytes) ? BOM_BYTES : 0;
   const bytes = block.bytes.subarray(skip);
   const isJson = file.content === "jsonl";
+  const parse = parserOf(options);
   let items: Item[] | undefined;
   const raw: RawRecords = {
     form: isJson ? "json" : "lines",
     bytes,
-    item: isJson ? jsonItem : (line) => textItem(line, options.textField),
+    item: isJson ? (line) => jsonItem(line, parse) : (line) => textItem(line, options.textField),
     position: (start) => offset + skip + start,
   };
   // Only bad lines are asked for.
   let starts: number[] | undefined;
   return {
     get items() {
-      items ??= isJson ? jsonItems(bytes) : textItems(bytes, options.textField);
+      items ??= isJson ? jsonItems(bytes, parse) : textItems(bytes, options.textField);
       return items;
     },
     raw,

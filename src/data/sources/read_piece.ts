@@ -1,5 +1,6 @@
 /** @file The records of a piece of a file, whatever its format; and the line that a position stands for. */
 import type { ErrorPlace } from "../../util/errors.ts";
+import { arrayBatches, recordAt } from "./json_array.ts";
 import { LineBlocks, linesAt } from "./line_blocks.ts";
 import { lineBatches } from "./read_lines.ts";
 import { paragraphs, wholeText } from "./read_text.ts";
@@ -33,6 +34,8 @@ export class PieceReader {
       // Loaded for those who need it: every worker of a job begins here.
       const { parquetBatches } = await import("./read_parquet.ts");
       yield* parquetBatches(file, options, first, last, from ?? 0);
+    } else if (file.content === "json_array") {
+      yield* arrayBatches(file, options, from ?? 0);
     } else if (hasLines(file, options)) {
       const [start, end] = piece.kind === "range" ? [piece.start, piece.end] : [0, Infinity];
       const lines = await this.linesFrom(piece.file, start, end, from);
@@ -52,6 +55,8 @@ export class PieceReader {
   async placeOf(piece: Piece, position: number): Promise<ErrorPlace> {
     const file = this.file(piece);
     if (file.content === "parquet") return { path: file.path, line: position + 1 };
+    if (file.content === "json_array")
+      return { path: file.path, line: await recordAt(file, this.options, position) };
     const [line = 1] = await linesAt(file, [position]);
     return { path: file.path, line };
   }

@@ -18,6 +18,8 @@ export interface ReadOptions {
   readonly maxRecordBytes: number;
   /** Columns of parquet that are read; null: all. */
   readonly columns: readonly string[] | null;
+  /** Numbers of JSON as they are written (exact_json.ts), for chat templates that print them. */
+  readonly exact?: boolean;
 }
 
 /** A block of a file as it is, for readers that find the records in it themselves. */

@@ -1,4 +1,5 @@
 /** @file Conversations as rows with a loss mask, or as pairs of a chosen and a rejected answer. */
+import { Float } from "../chat/jinja/values.ts";
 import type { ChatFormat } from "../chat/read_conversation.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { BadRecord, type Example, type Formatter, type Section } from "./formatter.ts";
@@ -33,12 +34,21 @@ export type Render = (record: Readonly<Record<string, unknown>>) => readonly Ren
 type Count = (what: string, by?: number) => void;
 
 const utf8 = new TextDecoder();
+const PLAIN = Object.getPrototypeOf({});
 
-/** Texts of parquet arrive as bytes. */
+/** As JSON.parse would have it, so that how exactly numbers are read changes no side of a split. */
+const asParsed = (_: string, value: unknown): unknown => {
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof Float) return value.value;
+  return value instanceof Map ? Object.fromEntries(value) : value;
+};
+
+/** Texts of parquet arrive as bytes. What JSON has written otherwise than JavaScript would (exact_json.ts) stays as it is. */
 function textual(value: unknown): unknown {
   if (value instanceof Uint8Array) return utf8.decode(value);
   if (Array.isArray(value)) return value.map(textual);
-  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== PLAIN)
+    return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, textual(each)]));
 }
 
@@ -76,7 +86,7 @@ export class ChatFormatter implements Formatter {
   }
 
   identity(record: Readonly<Record<string, unknown>>): string | Uint8Array {
-    return shortIdentity(JSON.stringify(textual(record)));
+    return shortIdentity(JSON.stringify(textual(record), asParsed));
   }
 
   private rows(rendered: readonly Rendered[], count: Count): readonly Rendered[] {

@@ -81,8 +81,8 @@ export class PartRunner {
     this.setup = setup;
     this.tokenizer = tokenizer;
     this.formatter = formatter;
-    const { columns } = this.formatter;
-    this.reader = new PieceReader(setup.files, { ...setup.read, columns });
+    const { columns, masked: exact } = this.formatter;
+    this.reader = new PieceReader(setup.files, { ...setup.read, columns, exact });
     this.splitter = new Splitter(setup.seed, setup.validationFraction);
     this.nativeRecords = natively
       ? nativeRecordsOf(tokenizer, this.formatter, this.splitter)

@@ -166,3 +166,48 @@ test("pairs: chosen and rejected side by side, both or neither", async () => {
   const split = await run("no", "rows.overlong=split");
   expect([split.code, split.stderr]).toEqual([2, expect.stringContaining("pairs cannot be split")]);
 });
+
+const rows = (name: string, file: string, ...more: string[]) =>
+  place.run(["run", name, "rows.yaml", "out", `source.files=[${file}]`, ...more]);
+
+test("one array of records, as alpaca_data.json is", async () => {
+  const data = Array.from({ length: 9 }, (_, i) => ({
+    ...{ instruction: `name ${i}`, input: i % 2 === 0 ? "" : "x", output: `it is ${i}` },
+  }));
+  place.file("alpaca_data.json", JSON.stringify(data, null, 2));
+  const lines = data.map((each) => JSON.stringify(each)).join("\n");
+  place.file("alpaca.jsonl", lines);
+  for (const [name, file] of Object.entries({ array: "alpaca_data.json", lines: "alpaca.jsonl" }))
+    expect((await rows(name, file)).code).toBe(0);
+  expect(rowsOf("array").length).toBe(9);
+  expect(rowsOf("array")).toEqual(rowsOf("lines"));
+  place.file("broken.json", JSON.stringify([...data, { instruction: "no output" }]));
+  const broken = await rows("broken", "broken.json");
+  expect(broken.code).toBe(6);
+  expect(broken.stderr).toContain("broken.json:10");
+});
+
+test("numbers that JavaScript would write otherwise reach the template as they are", async () => {
+  const record = {
+    messages: [
+      { role: "user", content: "q" },
+      { role: "assistant", content: "", tool_calls: [{ function: { name: "f", arguments: 0 } }] },
+    ],
+  };
+  const body = JSON.stringify(record).replace(
+    '"arguments":0',
+    '"arguments":{"a":12345678901234567890,"b":1.0,"7":1e3}',
+  );
+  place.file("exact.jsonl", body);
+  const template = [
+    "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{% generation %}",
+    "{{ m.tool_calls[0].function.arguments | tojson }}{% endgeneration %}{% endif %}{% endfor %}",
+  ].join("");
+  place.file("exact.jinja", template);
+  // A share that is held out asks for what the record is.
+  const more = ["chat.template=exact.jinja", "tokens.validation_fraction=0.000001"];
+  expect(await rows("exact", "exact.jsonl", ...more)).toMatchObject({ code: 0 });
+  expect(rowsOf("exact").map(({ text }) => text)).toEqual([
+    'q{"a": 12345678901234567890, "b": 1.0, "7": 1000.0}',
+  ]);
+});
