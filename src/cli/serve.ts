@@ -73,6 +73,7 @@ export default command({
       ...{ rows, ...optional("context"), ...precisionOf(args.precision) },
     });
     const ended = new AbortController();
+    let fault: unknown;
     const stop = interruption("closing; answers in the making are finished first");
     try {
       const server = new TextServer({
@@ -81,8 +82,8 @@ export default command({
         template: modelTemplate(args.template, model),
         token: token === "" ? null : token,
         onFault(error) {
-          log.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
-          ended.abort(error);
+          if (!ended.signal.aborted) fault = error;
+          ended.abort();
         },
       });
       const { places } = model.generator;
@@ -98,6 +99,7 @@ export default command({
       stop.release();
       model.close();
     }
-    return ended.signal.aborted ? 1 : 0;
+    if (ended.signal.aborted) throw fault;
+    return 0;
   },
 });

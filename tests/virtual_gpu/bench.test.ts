@@ -1,5 +1,5 @@
 /** @file The benches of a GPU run, say that a virtual one is none, and keep no figure of it. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { RESULTS } from "../../bench/results.ts";
 import { gpuPeakFlops } from "../../src/train/peak.ts";
 import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const repository = join(import.meta.dir, "../..");
 const folder = mkdtempSync(join(tmpdir(), "theseus-bench-"));
 beforeAll(buildVirtualGpu);

@@ -1,8 +1,9 @@
 /** @file What doctor says of GPUs: which there are, their driver, the library's kernels, and who holds their memory. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { Workplace } from "../cli/command_line.ts";
 import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const place = new Workplace();
 beforeAll(buildVirtualGpu);
 afterAll(() => place.remove());

@@ -1,5 +1,5 @@
 /** @file What goes to and from a GPU: nothing is torn or late, the host does not wait where it need not, and time is measured there. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ import { tinyConfig } from "../nn/models_for_tests.ts";
 import { StandIn } from "./stand_in.ts";
 import { DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const standIn = new StandIn();
 const device = openGpu(0, { driver: DRIVER });
 const folder = mkdtempSync(join(tmpdir(), "theseus-gpu-"));

@@ -1,5 +1,5 @@
 /** @file Faults at every place in turn: each is one clear error, and nothing of the GPU is left taken after it. */
-import { afterAll, afterEach, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { tinyConfig } from "../nn/models_for_tests.ts";
 import { NOTHING, StandIn } from "./stand_in.ts";
 import { DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const standIn = new StandIn();
 const driver = DRIVER;
 const folder = mkdtempSync(join(tmpdir(), "theseus-driver-"));

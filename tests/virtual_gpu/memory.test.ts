@@ -1,5 +1,5 @@
 /** @file Memory of a GPU: the plan is what is taken to the byte, nothing is left behind, and the room that others leave decides. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
 import { chooseDevice, openGpu } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
@@ -13,6 +13,7 @@ import { TestRoot } from "../train/runs_for_tests.ts";
 import { NOTHING, StandIn } from "./stand_in.ts";
 import { DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const standIn = new StandIn();
 const root = new TestRoot();
 const before = process.env.THESEUS_CUDA_DRIVER;

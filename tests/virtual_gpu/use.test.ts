@@ -1,5 +1,5 @@
 /** @file Trained models in use on the virtual GPU: the CPU's tokens and likelihoods, through every door that leads to a device. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openJudged } from "../../src/jobs/open_judged.ts";
@@ -9,6 +9,7 @@ import { SMALL_CONFIG, Workplace } from "../cli/command_line.ts";
 import { FIXTURE } from "../evaluate/fixture.ts";
 import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const place = new Workplace();
 const llama = join(FIXTURE, "model");
 const colours = join(FIXTURE, "tasks/colours.yaml");
@@ -127,6 +128,25 @@ test("auto says which GPU it took; a run that was told to use the CPU stays ther
   const own = await place.run(["sample", "cpu", "a", "--tokens", "1", "--root", "."]);
   expect(own.stderr).toBe("");
 });
+
+test("a server whose GPU dies answers with an error and ends", async () => {
+  const words = ["serve", "first", "--root", ".", "--port", "0", "--json", "--device", "cuda"];
+  const child = place.start(words, { THESEUS_VGPU_FAIL_LAUNCH: "60" });
+  const reader = child.stdout.getReader();
+  const line = async () => JSON.parse(new TextDecoder().decode((await reader.read()).value));
+  const { url } = await line();
+  const ask = () =>
+    fetch(`${url}/completions`, {
+      ...{ method: "POST", headers: { "content-type": "application/json" } },
+      body: JSON.stringify({ model: "first", prompt: "The", max_tokens: 20, temperature: 0 }),
+    });
+  const answer = await ask();
+  expect(answer.status).toBe(500);
+  const { error } = (await answer.json()) as { error: { message: string } };
+  expect(error.message).toMatch(/^program \w+ failed on GPU 0 /);
+  expect(await child.exited).toBe(3);
+  expect((await line()).error.message).toMatch(/^program \w+ failed on GPU 0 .*ILLEGAL_ADDRESS/);
+}, 60_000);
 
 test("the Quick API trains, validates and samples there", async () => {
   const name = "quick";

@@ -5,7 +5,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import type { ChatTemplate } from "../../data/chat/chat_template.ts";
-import { UserError } from "../../util/errors.ts";
+import { DeviceError, UserError } from "../../util/errors.ts";
 import { chatPrompt, type TurnEnd, turnEnd } from "../chat_prompt.ts";
 import { promptTokens } from "../text_generation.ts";
 import {
@@ -95,8 +95,7 @@ export class TextServer {
     try {
       return await this.route(request);
     } catch (error) {
-      if (!(error instanceof ApiError) && !(error instanceof UserError))
-        this.options.onFault?.(error);
+      if (!(error instanceof ApiError) && isFault(error)) this.options.onFault?.(error);
       return errorResponse(error);
     }
   }
@@ -199,7 +198,7 @@ export class TextServer {
         streamAnswer(model, job, signal, send)
           .then(() => write("[DONE]"))
           .catch((error: unknown) => {
-            if (!(error instanceof UserError)) onFault?.(error);
+            if (isFault(error)) onFault?.(error);
             send(errorBody(error));
           })
           .then(finish)
@@ -213,6 +212,10 @@ export class TextServer {
     return new Response(body, { headers });
   }
 }
+
+/** Nobody gets an answer any more after a bug, or when the device has failed. */
+const isFault = (error: unknown): boolean =>
+  !(error instanceof UserError) || error instanceof DeviceError;
 
 function checkToken(request: Request, token: string): void {
   const given = request.headers.get("authorization") ?? "";
