@@ -3,5 +3,6 @@
 #include "linear_cross_entropy.cu"
 
 KERNEL(linear_cross_entropy_grad) {
-    chunk_loss(task, fault, true);
+    SHARED(float, shared);
+    chunk_loss(task, fault, true, shared);
 }

@@ -1,6 +1,8 @@
 //! linear_cross_entropy and its gradient on a GPU: rows in chunks. A product puts a chunk's logits into the workspace, in the
 //! products' dtype; a kernel makes losses of them and, in place, their gradients; two products make dx and dw of those.
+const std = @import("std");
 const abi = @import("../abi.zig");
+const failure = @import("../failure.zig");
 const launch_matmul = @import("launch_matmul.zig");
 const launches = @import("launches.zig");
 
@@ -8,6 +10,11 @@ const Flag = abi.MatmulFlag;
 const Instruction = abi.Instruction;
 const Part = launches.Part;
 const Plan = launches.Plan;
+
+/// Elements; as GPU_STRIDE of src/ops/fused/workspace.ts.
+const row_multiple = 8;
+/// As WIDE_LOGITS of cuda/linear_cross_entropy.cu.
+const wide_row = 1024;
 
 /// The operands of the instruction.
 const Loss = struct {
@@ -46,15 +53,31 @@ const Loss = struct {
         return matrix(l.ins, index, 0, l.v, l.c);
     }
 
+    /// Rows of logits lie so that cuBLASLt and the loss read them well whatever the vocabulary.
+    fn stride(l: *const Loss) u64 {
+        return std.mem.alignForward(u64, l.v, row_multiple);
+    }
+
     fn logits(l: *const Loss, n: u64) Part {
         var made = matrix(l.ins, l.ins.operand_count - 1, 0, n, l.v);
         made.view.dtype = l.logits_dtype;
+        made.view.strides[0..2].* = .{ n * l.stride(), l.stride() };
         return made;
+    }
+
+    fn check(l: *const Loss) !void {
+        const needed = l.chunk * l.stride() * abi.dtype_bytes(l.logits_dtype);
+        if (l.ins.workspace().count() * 4 < needed) return failure.raise(
+            error.Unsupported,
+            "the workspace of a loss must hold {d} bytes of logits",
+            .{needed},
+        );
     }
 };
 
 pub fn add(p: *Plan, ins: *const Instruction, grad: bool) !void {
     const l: Loss = .of(ins, grad);
+    try l.check();
     var start: u64 = 0;
     while (start < l.m) : (start += l.chunk) {
         const n = @min(l.chunk, l.m - start);
@@ -88,6 +111,7 @@ fn losses(p: *Plan, l: *const Loss, start: u64, logits: Part, grad: bool) !void 
     var flat = logits;
     flat.view.rank = 2;
     flat.view.dims[0..2].* = .{ n, @intCast(l.v) };
+    flat.view.strides[0..2].* = .{ l.stride(), 1 };
     const parts = [_]Part{
         flat,
         vector(l.ins, 2, start, n),
@@ -97,10 +121,11 @@ fn losses(p: *Plan, l: *const Loss, start: u64, logits: Part, grad: bool) !void 
     };
     const used: usize = if (grad) 5 else 4;
     const words = [_]u32{@intCast(start)};
+    const grid = if (l.v > wide_row) launches.rows(n) else launches.warps(n);
     if (grad)
-        try p.some(.linear_cross_entropy_grad, launches.warps(n), parts[0..used], &words)
+        try p.some(.linear_cross_entropy_grad, grid, parts[0..used], &words)
     else
-        try p.some(.linear_cross_entropy, launches.warps(n), parts[0..used], &words);
+        try p.some(.linear_cross_entropy, grid, parts[0..used], &words);
 }
 
 /// Operand `index` from `offset` bytes on as [1, rows, columns], row-major.

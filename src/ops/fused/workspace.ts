@@ -29,6 +29,8 @@ export function rowsPerChunk(rows: number, vocab: number): number {
 /** Bytes of logits that a GPU holds at a time: every chunk reads and writes dw once, which is to cost little beside its products. */
 const GPU_CHUNK_BYTES = 800 * 1024 * 1024;
 const GPU_ROWS = 128;
+/** Rows of logits begin at multiples of so many elements. */
+const GPU_STRIDE = 8;
 
 /** As `rowsPerChunk`, for a GPU: as many rows as fit, in multiples of 128. Logits have the products' dtype. */
 function rowsPerGpuChunk(rows: number, vocab: number, compute: Compute): number {
@@ -58,7 +60,8 @@ export const lossChunk = ({ m, v, compute }: LossSizes, target: TargetKind): num
 export function lossScratch(sizes: LossSizes, grad: boolean, target: TargetKind): Scratch {
   const { m, c, v, compute } = sizes;
   if (target === "cpu") return linearLossScratch(m, c, v, grad);
-  return { workspaceBytes: alignUp(lossChunk(sizes, target) * v * dtypeBytes(compute), 64) };
+  const elements = lossChunk(sizes, target) * alignUp(v, GPU_STRIDE);
+  return { workspaceBytes: alignUp(elements * dtypeBytes(compute), 64) };
 }
 
 /** Logits of one chunk of rows, and packing space for the products: x [M, C] with w [V, C], and with `grad` dx and dw. */
