@@ -3,12 +3,12 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { axis } from "../../src/nn/axis.ts";
 import type { LanguageModel } from "../../src/nn/language_model.ts";
-import { Trace } from "../../src/nn/trace.ts";
+import { type Precision, Trace } from "../../src/nn/trace.ts";
 import { Builder } from "../../src/ops/builder.ts";
-import { compile } from "../../src/passes/index.ts";
 import type { Device } from "../../src/runtime/index.ts";
 import { readSafetensors } from "../../src/train/checkpoint/safetensors.ts";
 import { Engine } from "../../src/train/engine.ts";
+import { compileIn } from "../../src/train/precision.ts";
 import { buildMicro } from "../../src/train/programs.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { loadWeights } from "../../src/train/weights.ts";
@@ -25,12 +25,13 @@ export async function logitsOf(
   model: LanguageModel,
   weights: string,
   { rows, length, tokens }: Rows,
+  precision: Precision = "f32",
 ): Promise<Float32Array> {
   const b = new Builder("logits");
-  const trace = new Trace(b, "f32");
+  const trace = new Trace(b, precision);
   const ids = trace.input("tokens", [axis("batch", rows), axis("seq", length)], "i32");
   b.output("logits", model.logits(model.forward(ids)).id);
-  const program = compile(b.finish(), targetOf(device));
+  const program = compileIn(precision, b.finish(), targetOf(device));
   const engine = new Engine(device, new Map([["logits", program]]));
   try {
     loadWeights(engine, model, weights);
@@ -47,11 +48,13 @@ export async function gradientsOf(
   model: LanguageModel,
   weights: string,
   batch: Rows & { readonly targets: Int32Array },
+  precision: Precision = "f32",
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const { rows, length, tokens, targets } = batch;
-  const options = { precision: "f32", seed: 1, accumulate: false } as const;
+  const options = { precision, seed: 1, accumulate: false };
   const graph = buildMicro(model, { batch: { rows, length }, ...options });
-  const engine = new Engine(device, new Map([["micro", compile(graph, targetOf(device))]]));
+  const program = compileIn(precision, graph, targetOf(device));
+  const engine = new Engine(device, new Map([["micro", program]]));
   try {
     loadWeights(engine, model, weights);
     const inputs = { tokens, targets, step: 1, sample: new Uint32Array(rows) };
