@@ -136,6 +136,21 @@ function checkGraph(name: string, shapes: readonly SampleInput[], build: Build):
 }
 type Build = (b: Builder, ids: readonly Id[]) => readonly Id[];
 
+describe("embedding_grad", () => {
+  const tables: [number, number, number][] = [
+    [300, 5, 132],
+    [500, 280, 8],
+    [40, 3, 6],
+  ];
+  test.each(tables)("%d ids into %d rows of %d", (n, rows, columns) => {
+    const ids: SampleInput = { shape: [n], dtype: "u32", fill: "ids", max: rows };
+    const table = full([rows, columns]);
+    const attrs = { rows };
+    check("embedding_grad", { name: "", inputs: [ids, full([n, columns]), table], attrs });
+    check("embedding_grad", { name: "", inputs: [ids, full([n, columns])], attrs });
+  });
+});
+
 describe("map", () => {
   const sizes: [number, number][] = [
     [1, 1],

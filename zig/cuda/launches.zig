@@ -7,6 +7,7 @@ const launch_attention = @import("launch_attention.zig");
 const launch_loss = @import("launch_loss.zig");
 const launch_map = @import("launch_map.zig");
 const launch_matmul = @import("launch_matmul.zig");
+const launch_scatter = @import("launch_scatter.zig");
 const norms = @import("launch_norm.zig");
 const optimizer = @import("launch_optimizer.zig");
 const products_file = @import("products.zig");
@@ -81,6 +82,9 @@ pub const Kernel = enum {
     rms_norm_long,
     rope,
     scatter_add,
+    scatter_count,
+    scatter_place,
+    scatter_scan,
     softmax,
     softmax_grad,
 };
@@ -101,7 +105,6 @@ pub fn block_of(kernel: Kernel) Block {
 const product_alignment = @import("product.zig").alignment_max;
 const blocks_max = 4096;
 const rows_max = 1 << 16;
-const residues = 128;
 
 /// An operand of a launch: the instruction's operand `index`, from `offset` bytes on, seen through `view`.
 pub const Part = struct { index: u32, offset: u64 = 0, view: Operand };
@@ -182,8 +185,10 @@ pub const Plan = struct {
             .argmax => try p.whole(.argmax, ins, warps(row_count(first))),
             .gather => try p.whole(.gather, ins, rows(ins.operand(1).count())),
             .embedding => try p.whole(.embedding, ins, rows(first.count())),
-            .scatter_add => try p.scatter(ins, 1, 2, 0),
-            .embedding_grad => try p.scatter(ins, 0, 1, if (ins.word(0) == 1) 2 else null),
+            .scatter_add => try launch_scatter.add(p, ins, 1, 2, 0),
+            .embedding_grad => {
+                try launch_scatter.add(p, ins, 0, 1, if (ins.word(0) == 1) 2 else null);
+            },
             .dynamic_slice => try p.whole(.dynamic_slice, ins, elements(ins.operand(2))),
             .dynamic_update => {
                 try p.copy_whole(ins, 0, 3);
@@ -263,7 +268,7 @@ pub const Plan = struct {
         });
     }
 
-    fn copy_whole(p: *Plan, ins: *const Instruction, from: u32, to: u32) !void {
+    pub fn copy_whole(p: *Plan, ins: *const Instruction, from: u32, to: u32) !void {
         const parts = [_]Part{ part(ins, from), part(ins, to) };
         try p.some(.copy, elements(ins.operand(to)), &parts, &.{});
     }
@@ -288,20 +293,6 @@ pub const Plan = struct {
         try p.launch(.matmul, .{ 1, 1, 1 }, first, &.{});
         p.launches.items[p.launches.items.len - 1].product = number;
     }
-
-    fn scatter(p: *Plan, ins: *const Instruction, ids: u32, updates: u32, base: ?u32) !void {
-        const out: u32 = ins.operand_count - 1;
-        const table = ins.operand(out);
-        if (base) |from| {
-            try p.copy_whole(ins, from, out);
-        } else {
-            try p.some(.fill, quads(table), &.{part(ins, out)}, &.{0});
-        }
-        const row = table.count() / table.dims[0];
-        const grid = .{ @min(residues, table.dims[0]), ceil(row, threads), 1 };
-        const parts = [_]Part{ part(ins, ids), part(ins, updates), part(ins, out) };
-        try p.some(.scatter_add, grid, &parts, &.{});
-    }
 };
 
 pub fn part(ins: *const Instruction, index: u32) Part {
@@ -313,7 +304,7 @@ pub fn elements(o: *const Operand) [3]u32 {
 }
 
 /// A thread four neighbouring elements.
-fn quads(o: *const Operand) [3]u32 {
+pub fn quads(o: *const Operand) [3]u32 {
     return elements_of((o.count() + 3) / 4);
 }
 

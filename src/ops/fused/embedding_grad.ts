@@ -1,10 +1,10 @@
 /** @file Gradient of `embedding`: adds each row of dy to the table row of its id; can start from a base. */
 import type { Id } from "../../ir/graph.ts";
 import type { Builder } from "../builder.ts";
-import { labelsOf } from "../check.ts";
+import { at, labelsOf } from "../check.ts";
 import { defineOp, type Sample, type SampleInput } from "../define.ts";
 import { constant } from "../prim/const.ts";
-import { scatterAdd } from "../prim/scatter_add.ts";
+import { scatterAdd, scatterScratch } from "../prim/scatter_add.ts";
 import { f32, shapeOf } from "./compose.ts";
 import { expect, expectF32, expectFloat, expectIds, expectInputs, lastSize } from "./expect.ts";
 import { firsts } from "./operands.ts";
@@ -48,6 +48,10 @@ export const embeddingGradOp = defineOp<EmbeddingGradAttrs>({
     cpu: {
       supports: wideOnCpu([1], []),
       inPlace: (node) => (node.inputs.length === 3 ? [[0, 2]] : []),
+      scratch(node, inputs, target) {
+        const { rows } = node.attrs as EmbeddingGradAttrs;
+        return scatterScratch(target, rows, at(inputs, 0));
+      },
       lower(_node, inputs, outputs) {
         const [ids, dy] = firsts(inputs, 2);
         return {

@@ -5,8 +5,14 @@ import type { Builder } from "../builder.ts";
 import { at, expectDtype, expectShape, fail, INDICES, labelsOf, three } from "../check.ts";
 import { defineOp } from "../define.ts";
 import type { NoAttrs } from "../elementwise.ts";
+import type { Scratch, TargetKind, View } from "../kernel.ts";
 import { refTensor } from "../reference.ts";
 import { checkedId, gather, pickedShape } from "./gather.ts";
+
+/** Where the ids of a table's rows are sorted before their rows are added up; only a GPU needs it. */
+export function scatterScratch(target: TargetKind, rows: number, ids: View): Scratch {
+  return target === "cuda" ? { workspaceBytes: 4 * (rows + 1 + elementCount(ids.shape)) } : {};
+}
 
 export const scatterAddOp = defineOp<NoAttrs>({
   name: "scatter_add",
@@ -50,6 +56,8 @@ export const scatterAddOp = defineOp<NoAttrs>({
   kernels: {
     cpu: {
       inPlace: () => [[0, 0]],
+      scratch: (_node, inputs, target) =>
+        scatterScratch(target, at(at(inputs, 0).shape, 0), at(inputs, 1)),
       lower: () => ({ opcode: "scatter_add", words: [] }),
     },
   },
