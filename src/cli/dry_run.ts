@@ -2,7 +2,7 @@
 import { assetPath } from "../dispatch/assets.ts";
 import { runText } from "../dispatch/job_spec.ts";
 import { absolute } from "../dispatch/probe.ts";
-import { nameOf } from "../dispatch/run_data.ts";
+import { joined, nameOf } from "../dispatch/run_data.ts";
 import type { Prepared } from "../dispatch/submit.ts";
 import { bytesText, tableText } from "./format.ts";
 
@@ -15,9 +15,11 @@ interface Shown {
 }
 
 /** Each piece of data, and what would become of it. */
-async function dataOf({ host, probe, options, found }: Prepared): Promise<Shown[]> {
+async function dataOf({ host, probe, options, found, before }: Prepared): Promise<Shown[]> {
   const root = absolute(host.entry.cluster.root, probe);
-  const { data, allowed } = options;
+  const { allowed } = options;
+  const others = before.filter(({ state }) => state !== "finished");
+  const data = joined([options.data, ...others.map((each) => each.data)]);
   const missing = (may: boolean, would: string): string => (may ? would : "missing");
   const hub = data.hub.map(async (need): Promise<Shown> => {
     const absent = found.uncached.includes(need);

@@ -7,7 +7,7 @@ import { writeYaml } from "../config/write.ts";
 import type { Before } from "../dispatch/before.ts";
 import { type DispatchFile, hostNamed } from "../dispatch/dispatch_file.ts";
 import type { Resources } from "../dispatch/job_spec.ts";
-import { type HostPaths, joined, type Named, nameOf, type RunData } from "../dispatch/run_data.ts";
+import { type HostPaths, type Named, nameOf } from "../dispatch/run_data.ts";
 import { snapshotOf } from "../dispatch/snapshot.ts";
 import type { Choice } from "../dispatch/solve.ts";
 import type { Cell, SubmitOptions } from "../dispatch/submit.ts";
@@ -180,34 +180,20 @@ const cellOf = ({ run, stages }: CellRequest, { hub }: JobsData): Cell => ({
   })),
 });
 
-/** They need data of their own. */
-async function beforeOf(
-  jobs: readonly JobBefore[],
-  context: DataContext,
-  readAs: (job: JobBefore) => Named,
-) {
-  const all = await runData(
-    jobs.map(({ job }) => job),
-    context,
-  );
-  const before = jobs.map((each): Before => {
-    const cell = cellOf({ run: each.run, stages: [each.job] }, all);
-    const textOf = (paths: HostPaths): string => configText(each.job, paths);
-    const resources = resourcesOf(each.job.config, {});
-    return {
-      cell,
-      resources,
-      signal: signalOf(each.job),
-      expectSame: sameAs(each, textOf),
-      made: readAs(each),
-    };
-  });
-  const places = jobs.filter(({ made }) => made.value !== "" && made.path !== `data/${made.value}`);
-  const own: RunData = {
-    ...{ assets: [], hub: [], places: [] },
-    made: places.map(({ made }) => madePlace(made)),
+/** It needs data of its own. */
+async function beforeOf(job: JobBefore, context: DataContext, made: Named): Promise<Before> {
+  const own = await runData([job.job], context);
+  const output = job.made;
+  const moved = output.value !== "" && output.path !== `data/${output.value}`;
+  const textOf = (paths: HostPaths): string => configText(job.job, paths);
+  return {
+    cell: cellOf({ run: job.run, stages: [job.job] }, own),
+    data: moved ? { ...own.data, made: [madePlace(output)] } : own.data,
+    resources: resourcesOf(job.job.config, {}),
+    signal: signalOf(job.job),
+    expectSame: sameAs(job, textOf),
+    made,
   };
-  return { before, data: joined([all.data, own]) };
 }
 
 export async function submitOptions(
@@ -235,9 +221,9 @@ export async function submitOptions(
   const jobs = cells.flatMap(({ stages }) => stages);
   const data = await runData(jobs, context, initFrom ?? undefined);
   expectRead(before, new Set(data.data.made.map(({ path }) => path)));
-  const readAs = ({ made }: JobBefore): Named =>
+  const read = ({ made }: JobBefore): Named =>
     data.data.made.find(({ path }) => path === made.path) ?? made;
-  const made = await beforeOf(before, { root, made: [] }, readAs);
+  const alone: DataContext = { root, made: [] };
   return {
     ...{ file, cells: cells.map((cell) => cellOf(cell, data)), sweep: null },
     initFrom,
@@ -248,8 +234,8 @@ export async function submitOptions(
     args: flags["allow-change"] === true ? ["--allow-change"] : [],
     binary: binaryOf(),
     code: await snapshotOf(repeated.load, flags.clean === true),
-    data: joined([data.data, made.data]),
-    before: made.before,
+    data: data.data,
+    before: await Promise.all(before.map((each) => beforeOf(each, alone, read(each)))),
     allowed: { ship: flags["ship-data"] === true, fetch: flags["fetch-data"] === true },
   };
 }

@@ -11,7 +11,7 @@ import { runFolder, runText } from "./job_spec.ts";
 import { absolute } from "./probe.ts";
 import { queryHost, type RunStatus } from "./query.ts";
 import { quote } from "./quote.ts";
-import type { HostPaths, Named } from "./run_data.ts";
+import type { HostPaths, Named, RunData } from "./run_data.ts";
 import { placementOn, type Solution } from "./solve.ts";
 import { type Cell, type SubmitOptions, specOf, withDefaults } from "./submit.ts";
 
@@ -19,6 +19,7 @@ export interface Before {
   readonly cell: Cell;
   readonly resources: Resources;
   readonly signal: string;
+  readonly data: RunData;
   /** What it makes, among the data of those that read it. */
   readonly made: Named;
   /** Throws `conflict` when a configuration that the run has on the host is another one. */
@@ -27,6 +28,7 @@ export interface Before {
 
 export interface PreparedBefore {
   readonly cell: Cell;
+  readonly data: RunData;
   readonly spec: JobSpec;
   readonly script: string;
   readonly state: "new" | "live" | "finished";
@@ -72,7 +74,7 @@ export async function prepareBefore(
   const folders = options.before.map(({ cell }) => runFolder(root, cell.run));
   const { statuses } = await queryHost(host, folders);
   const out: PreparedBefore[] = [];
-  for (const { cell, resources, signal, expectSame } of options.before) {
+  for (const { cell, data, resources, signal, expectSame } of options.before) {
     const name = runText(cell.run);
     const at = statuses.findIndex(({ run }) => run === name);
     const state = stateOf(statuses[at], entry);
@@ -91,7 +93,7 @@ export async function prepareBefore(
       ...{ paths: parts.paths, after: [] },
     });
     const job = state === "live" ? (statuses[at]?.job ?? "") : "";
-    out.push({ cell, spec, script: jobScript(spec), state, job });
+    out.push({ cell, data, spec, script: jobScript(spec), state, job });
   }
   return out;
 }

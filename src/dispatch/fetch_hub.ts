@@ -7,7 +7,6 @@ import { log } from "../util/log.ts";
 import { lastLine } from "./host.ts";
 import type { JobSpec } from "./job_spec.ts";
 import { quote } from "./quote.ts";
-import { nameOf } from "./run_data.ts";
 import environmentScript from "./sh/environment.sh" with { type: "text" };
 import fetchScript from "./sh/fetch_hub.sh" with { type: "text" };
 import type { Reply } from "./shell.ts";
@@ -103,7 +102,5 @@ export async function fetchHub(prepared: Prepared): Promise<void> {
     return spec === undefined ? [] : [{ cell, spec }];
   });
   const parts: Part[] = [...before.filter(({ state }) => state !== "finished"), ...own];
-  const wanted = new Set(options.data.hub.map(nameOf));
-  const known = parts.filter(({ cell }) => cell.hub.some((name) => wanted.has(name)));
-  for (const part of covering(known)) await fetchPart(prepared, part);
+  for (const part of covering(parts)) await fetchPart(prepared, part);
 }

@@ -66,6 +66,18 @@ export interface Found {
   readonly nowhere: readonly HostPlace[];
 }
 
+/** The same of a part of the data: of what nobody needs any more nothing is missing. */
+export function foundOf(found: Found, data: RunData): Found {
+  const names = new Set([...data.assets, ...data.hub, ...data.places].map(nameOf));
+  const needed = (each: Named): boolean => names.has(nameOf(each));
+  return {
+    paths: found.paths,
+    absent: found.absent.filter(needed),
+    uncached: found.uncached.filter(needed),
+    nowhere: found.nowhere.filter(needed),
+  };
+}
+
 const placeTest = (root: string, { kind, path }: HostPlace): string => {
   if (kind === "nowhere") return "false";
   if (kind !== "run") return `[ -e ${quote(fixedPart(path))} ]`;

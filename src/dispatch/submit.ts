@@ -34,8 +34,10 @@ import {
   expectAllowed,
   type Found,
   findData,
+  foundOf,
   type HostPaths,
   INIT_FROM,
+  joined,
   nameOf,
   type RunData,
   shipData,
@@ -225,7 +227,8 @@ export async function prepare(options: SubmitOptions, solution: Solution): Promi
   const submission = newSubmission();
   const lastSave = resources.timeSeconds === null ? null : await lastSaveOf(options, solution);
   const environment = environmentText(entry, options.env);
-  const found = await findData(host, probe, options.data, environment);
+  const all = joined([options.data, ...options.before.map(({ data }) => data)]);
+  const found = await findData(host, probe, all, environment);
   const { paths } = found;
   const before = await prepareBefore(options, solution, {
     ...{ binary: target, paths },
@@ -235,7 +238,8 @@ export async function prepare(options: SubmitOptions, solution: Solution): Promi
   const parts = { binary: target, submission, lastSave, paths, after };
   const specs = options.cells.map((cell) => specOf(cell, options, solution, resources, parts));
   return {
-    ...{ host, probe, options, submission, resources, specs, environment, found, before },
+    ...{ host, probe, options, submission, resources, specs, environment, before },
+    found: foundOf(found, joined([options.data, ...waitedFor(before).map(({ data }) => data)])),
     binary: { hash, target, bytes: statSync(options.binary).size },
     scripts: specs.map(jobScript),
   };
@@ -372,13 +376,55 @@ export interface Submitted {
   readonly cells: readonly JobRecord[];
 }
 
-/** `made`: jobs that an earlier commit of the same submission has handed over; null: this is the first. */
+const JOIN_MS = 500;
+const JOIN_TRIES = 60;
+
+/**
+ * Another submission may have taken a job that makes data meanwhile, or be about to: the runs wait for that one. Null: it is
+ * something else.
+ */
+function joining(prepared: Prepared, code: number, said: string): Prepared | null {
+  const [, job = "", submit] = said.split(" ");
+  const isIt = ({ spec, state }: PreparedBefore): boolean =>
+    state === "new" && `${spec.directory}/submit` === submit;
+  if (!prepared.before.some(isIt)) return null;
+  if (code === COMMIT_EXIT.busy) return prepared;
+  if (code !== COMMIT_EXIT.live) return null;
+  const before = prepared.before.map((each) =>
+    isIt(each) ? { ...each, state: "live" as const, job } : each,
+  );
+  return { ...prepared, before };
+}
+
 async function commit(
   prepared: Prepared,
   array: Commit["array"],
   indices: readonly number[],
   made: readonly string[] | null = null,
 ): Promise<Submitted> {
+  let now = prepared;
+  for (let tries = 0; ; tries++) {
+    const done = await commitOnce(now, array, indices, made);
+    if ("cells" in done) return done;
+    const next = tries < JOIN_TRIES ? joining(now, done.code, done.said) : null;
+    if (next === null) throw failure(now, done.code, done.said);
+    if (next === now) await Bun.sleep(JOIN_MS);
+    now = next;
+  }
+}
+
+interface Refused {
+  readonly code: number;
+  readonly said: string;
+}
+
+/** `made`: jobs that an earlier commit of the same submission has handed over; null: this is the first. */
+async function commitOnce(
+  prepared: Prepared,
+  array: Commit["array"],
+  indices: readonly number[],
+  made: readonly string[] | null,
+): Promise<Submitted | Refused> {
   const { host, probe, specs, submission } = prepared;
   const cells = indices.map((index) => cellOf(prepared, index));
   const before = made === null ? prepared.before.filter(({ state }) => state === "new") : [];
@@ -398,7 +444,7 @@ async function commit(
   const reply = await host.shell.run(script, { input, timeoutMs: 120_000 });
   const said = lastLine(reply.stdout) || lastLine(reply.stderr);
   if (reply.code === COMMIT_EXIT.live) rememberLive(prepared, said);
-  if (reply.code !== 0) throw failure(prepared, reply.code, said);
+  if (reply.code !== 0) return { code: reply.code, said };
   const jobs = [...reply.stdout.matchAll(/^job (\S+) (\d+)$/gm)];
   const recordAt = (spec: JobSpec | undefined, at: number): JobRecord => {
     const [, job = "", time = "0"] = jobs[at] ?? [];

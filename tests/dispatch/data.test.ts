@@ -178,6 +178,31 @@ describe("copied", () => {
     await client.expect(submit("own", ...(own as [string, ...string[]])));
     await client.ended("own");
   });
+
+  test.concurrent("training on: from a run of here; a folder of tokens brings its tokenizer", async () => {
+    const size = "training: { steps: 4, per_device_batch_size: 2, warmup_steps: 1, threads: 1 }";
+    client.file("tune.yaml", `job: llama/finetune\nmodel: { from: ${FIXTURE}/model }\n${size}\n`);
+    await client.expect(["run", "tuned", "tune.yaml"]);
+    const on = ["tune.yaml", "model.from=tuned", "training.seed=2"] as const;
+    await client.expect(submit("on", ...on, "--ship-data"));
+    expect(submitted("on")).toMatch(/from: .*\/data\/by-content\/[0-9a-f]{16}\/step-000004/);
+    await client.ended("on");
+    const files = readdirSync(/from: (.*)/.exec(submitted("on"))?.[1] ?? "").sort();
+    expect(files).toEqual([
+      ...["config.json", "generation_config.json", "model.safetensors"],
+      ...["tokenizer.json", "tokenizer_config.json"],
+    ]);
+    await client.expect(["run", "on", ...on]);
+    expect(metrics(client.directory("on"))).toEqual(metrics(locally("on")));
+
+    client.file("lines.jsonl", '{"text":"the river ran over stones"}\n'.repeat(300));
+    const tokens = `tokens: { tokenizer: ${FIXTURE}/model, validation_fraction: 0.1, workers: 1 }`;
+    client.file("lines.yaml", `job: data/tokenize\nsource: { files: [lines.jsonl] }\n${tokens}\n`);
+    await client.expect(["run", "lines", "lines.yaml"]);
+    await client.expect(submit("told", "small.yaml", "data.tokens=here/data/lines", "--ship-data"));
+    expect(submitted("told")).toMatch(/tokenizer: .*\/data\/by-content\/[0-9a-f]{16}\/model\n/);
+    await client.ended("told");
+  });
 });
 
 describe("fetched there", () => {

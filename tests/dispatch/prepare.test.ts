@@ -82,6 +82,8 @@ test.concurrent("made, then read: the run waits, and has the losses of one here;
   expect(client.losses(client.directory("first"))).toEqual(client.losses(here));
   rmSync(join(client.folder, "here/data"), { recursive: true });
 
+  // What it was made from is not asked for any more.
+  rmSync(join(client.root, "data/by-content"), { recursive: true });
   const third = JSON.parse(await client.expect(submit("third", "--json")));
   expect(third.before).toEqual([]);
   await client.ended("third");
@@ -122,6 +124,19 @@ test.concurrent("one that fails, and one that is killed: the run says so; the sa
     /^submitted general\/default\/lost to here: .*\nsubmitted general\/default\/finder to here: /,
   );
   await client.ended("finder");
+});
+
+test.concurrent("two at once: one job for both", async () => {
+  corpus("both");
+  client.hold("both", 0);
+  const names = ["left", "right"];
+  const all = await Promise.all(
+    names.map((name) => client.expect(submitWith("both", name, "--ship-data", "--json"))),
+  );
+  expect(all.flatMap((each) => JSON.parse(each).before)).toHaveLength(1);
+  client.release("both");
+  for (const name of names) await client.ended(name);
+  expect(client.events("both").filter(({ event }) => event === "start")).toHaveLength(1);
 });
 
 test.concurrent("a sweep: once for all cells; cancelled while it waits", async () => {

@@ -37,7 +37,7 @@ open_run() {
   mkdir -p "$1/logs" "$1/submit" "${2%/*}" || fail 20 "cannot make the folders of $1"
   if ! take_lock "$1/submit/lock"; then
     made=
-    fail 21 "$(cut -d ' ' -f 1,2 "$1/submit/lock/owner" 2>/dev/null)"
+    fail 21 "busy - $1/submit"
   fi
   locks="$locks $1/submit/lock"
 }
