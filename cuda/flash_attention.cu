@@ -30,24 +30,24 @@ DEV void score_tile(float (&s)[2][N][4], const u32 (&q)[2][D / 16][4], SharedAdd
                     SharedAddress keys) {
     queries = not_hoisted(queries);
     keys = not_hoisted(keys);
-#pragma unroll
+UNROLL
     for (u32 m = 0; m < 2; m++)
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
             for (u32 i = 0; i < 4; i++) s[m][n][i] = 0.0f;
-#pragma unroll
+UNROLL
     for (u32 k = 0; k < D / 16; k++) {
         u32 left[2][4];
-#pragma unroll
+UNROLL
         for (u32 m = 0; m < 2; m++)
             if (!Forward<D>::holds_queries) load_left<D>(left[m], queries + m * 16 * D * 2, k);
             else for (u32 i = 0; i < 4; i++) left[m][i] = q[m][k][i];
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N / 2; n++) {
             u32 right[4];
             load_right_dims<D>(right, keys + n * 16 * D * 2, k);
-#pragma unroll
+UNROLL
             for (u32 m = 0; m < 2; m++) {
                 mma_bf16(s[m][n * 2], left[m], right[0], right[1]);
                 mma_bf16(s[m][n * 2 + 1], left[m], right[2], right[3]);
@@ -74,14 +74,14 @@ DEV ForwardPlace forward_place(const Attention& a) {
 template <int N> DEV void mask_tile(const Task& task, float (&s)[2][N][4], u32 first_key) {
     const Attention a = attention_of(task, 3);
     const ForwardPlace place = forward_place(a);
-#pragma unroll
+UNROLL
     for (u32 row = 0; row < 4; row++) {
         u32 step = place.first + threadIdx.x / 32 * 32 + row * 8 + lane() / 4;
         const Keys keys = visible_or_all(a, place.batch, step);
         u32 start = (u32)keys.start, end = (u32)keys.end;
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
             for (u32 i = 0; i < 2; i++) {
                 u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
                 if (key < start || key >= end) s[row / 2][n][row % 2 * 2 + i] = -INFINITY;
@@ -91,20 +91,20 @@ template <int N> DEV void mask_tile(const Task& task, float (&s)[2][N][4], u32 f
 
 /// Scores become weights relative to the largest score so far; what was summed before is scaled to it.
 template <int D, int N> DEV void weigh_tile(float (&s)[2][N][4], ForwardState<D>& state, float scale2) {
-#pragma unroll
+UNROLL
     for (u32 row = 0; row < 4; row++) {
         const u32 m = row / 2, half = row % 2 * 2;
         float top = state.top[row];
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N; n++) top = fmaxf(top, fmaxf(s[m][n][half], s[m][n][half + 1]));
         top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
         top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
         float base = top == -INFINITY ? 0.0f : top * scale2;
         float old = exp2_fast(fmaf(state.top[row], scale2, -base));
         float total = state.total[row] * old;
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
             for (u32 i = 0; i < 2; i++) {
                 float weight = exp2_fast(fmaf(s[m][n][half + i], scale2, -base));
                 s[m][n][half + i] = weight;
@@ -112,7 +112,7 @@ template <int D, int N> DEV void weigh_tile(float (&s)[2][N][4], ForwardState<D>
             }
         state.top[row] = top;
         state.total[row] = total;
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < D / 8; n++) {
             state.out[m][n][half] *= old;
             state.out[m][n][half + 1] *= old;
@@ -123,16 +123,16 @@ template <int D, int N> DEV void weigh_tile(float (&s)[2][N][4], ForwardState<D>
 /// out += weights . v
 template <int D, int N> DEV void mix_tile(const float (&s)[2][N][4], ForwardState<D>& state, SharedAddress values) {
     values = not_hoisted(values);
-#pragma unroll
+UNROLL
     for (u32 k = 0; k < N / 2; k++) {
         u32 left[2][4];
         pack_left(left[0], s[0][k * 2], s[0][k * 2 + 1]);
         pack_left(left[1], s[1][k * 2], s[1][k * 2 + 1]);
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < D / 16; n++) {
             u32 right[4];
             load_right_rows<D>(right, values + k * 16 * D * 2, n);
-#pragma unroll
+UNROLL
             for (u32 m = 0; m < 2; m++) {
                 mma_bf16(state.out[m][n * 2], left[m], right[0], right[1]);
                 mma_bf16(state.out[m][n * 2 + 1], left[m], right[2], right[3]);
@@ -142,16 +142,16 @@ template <int D, int N> DEV void mix_tile(const float (&s)[2][N][4], ForwardStat
 }
 
 template <int D> DEV void start_forward(ForwardState<D>& state) {
-#pragma unroll
+UNROLL
     for (u32 row = 0; row < 4; row++) {
         state.top[row] = -INFINITY;
         state.total[row] = 0.0f;
     }
-#pragma unroll
+UNROLL
     for (u32 m = 0; m < 2; m++)
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < D / 8; n++)
-#pragma unroll
+UNROLL
             for (u32 i = 0; i < 4; i++) state.out[m][n][i] = 0.0f;
 }
 
@@ -163,10 +163,10 @@ template <int D> DEV void finish_forward(const Task& task, ForwardState<D>& stat
     HeadRows out = head_rows(*results, place.batch, place.head);
     float* lse = pointer<float>(*sums) + (place.batch * a.heads + place.head) * a.steps;
     u32 row = threadIdx.x / 32 * 32, first = place.first + row;
-#pragma unroll
+UNROLL
     for (u32 m = 0; m < 2; m++) {
         float factors[2];
-#pragma unroll
+UNROLL
         for (u32 half = 0; half < 2; half++) {
             float total = state.total[m * 2 + half];
             total += __shfl_xor_sync(0xffffffffu, total, 1);
@@ -207,7 +207,7 @@ template <int D> DEV void flash_forward(const Task& task) {
     SharedAddress warp_queries = queries + row * D * 2 + by_rows;
     u32 q[2][D / 16][4];
     if (Forward<D>::holds_queries)
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < D / 16; i++) {
             load_left<D>(q[0][i], warp_queries, i);
             load_left<D>(q[1][i], warp_queries + 16 * D * 2, i);

@@ -124,9 +124,9 @@ template <int N> DEV bool all_see(const Rule& rule, u32 first, u32 query, const 
 
 /// Weights of what is not to be seen become 0.
 template <int N> DEV void mask_by_key(const Rule& rule, float (&p)[N][4], u32 first, u32 query, const u32* starts) {
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < 4; i++) {
             u32 column = n * 8 + lane() % 4 * 2 + i % 2, step = query + column, key = first + lane() / 4 + i / 2 * 8;
             bool hidden = (rule.causal && key > step) || (rule.window != 0 && key + rule.window <= step);
@@ -139,7 +139,7 @@ template <int D, bool HOLDS> struct KeySide;
 template <int D> struct KeySide<D, true> {
     u32 words[D / 16][4];
     __device__ __forceinline__ void take(SharedAddress rows) {
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < D / 16; i++) load_left<D>(words[i], rows, i);
     }
     template <int N> __device__ __forceinline__ void multiply(float (&c)[N][4], SharedAddress right) const {
@@ -176,19 +176,19 @@ DEV void add_queries(const Rule& rule, float (&dk)[D / 8][4], float (&dv)[D / 8]
     u32 by_rows = lane_by_rows<D>(), by_dims = lane_by_dims<D>();
     float p[count][4], ds[count][4];
     k.multiply(p, tile + by_dims);
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < count; n++) {
         Words2 pair = load_words2(lse + n * 8 + lane() % 4 * 2);
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < 4; i++) p[n][i] = exp2_fast(fmaf(p[n][i], rule.scale2, -float_of(pair.w[i % 2]) * LOG2E));
     }
     if (!all_see<count>(rule, first, query, starts)) mask_by_key(rule, p, first, query, starts);
     multiply_rows<D>(dv, p, tile + Shape::tile_bytes + by_rows);
     v.multiply(ds, tile + Shape::tile_bytes + by_dims);
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < count; n++) {
         Words2 pair = load_words2(delta + n * 8 + lane() % 4 * 2);
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < 4; i++) ds[n][i] = p[n][i] * (ds[n][i] - float_of(pair.w[i % 2]));
     }
     multiply_rows<D>(dk, ds, tile + by_rows);

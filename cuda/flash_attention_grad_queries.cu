@@ -27,14 +27,14 @@ template <int D> DEV QueriesPlace queries_place(const Attention& a) {
 template <int D, int N> DEV void mask_by_query(const Task& task, float (&p)[N][4], u32 first_key) {
     const Attention a = attention_of(task, 6);
     const QueriesPlace place = queries_place<D>(a);
-#pragma unroll
+UNROLL
     for (u32 half = 0; half < 2; half++) {
         u32 step = place.first + threadIdx.x / 32 * 16 + half * 8 + lane() / 4;
         const Keys keys = visible_or_all(a, place.batch, step);
         u32 start = (u32)keys.start, end = (u32)keys.end;
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
             for (u32 i = 0; i < 2; i++) {
                 u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
                 if (key < start || key >= end) p[n][half * 2 + i] = 0.0f;
@@ -88,7 +88,7 @@ template <int D> DEV void flash_grad_queries(const Task& task) {
     copy_wait<0>();
     __syncthreads();
     u32 by_rows = lane_by_rows<D>(), by_dims = lane_by_dims<D>(), q[D / 16][4], dy[D / 16][4];
-#pragma unroll
+UNROLL
     for (u32 i = 0; i < D / 16; i++) {
         load_left<D>(q[i], queries + row * D * 2 + by_rows, i);
         load_left<D>(dy[i], douts + row * D * 2 + by_rows, i);
@@ -106,15 +106,15 @@ template <int D> DEV void flash_grad_queries(const Task& task) {
             float p[scored / 8][4], ds[scored / 8][4];
             multiply_dims<D>(p, q, tile + by_dims);
             multiply_dims<D>(ds, dy, tile + tile_bytes + by_dims);
-#pragma unroll
+UNROLL
             for (u32 n = 0; n < scored / 8; n++)
-#pragma unroll
+UNROLL
                 for (u32 i = 0; i < 4; i++) p[n][i] = exp2_fast(fmaf(p[n][i], scale2, -lse2[i / 2]));
             if (key + part < warp.all_start || key + part + scored > warp.all_end)
                 mask_by_query<D>(task, p, key + part);
-#pragma unroll
+UNROLL
             for (u32 n = 0; n < scored / 8; n++)
-#pragma unroll
+UNROLL
                 for (u32 i = 0; i < 4; i++) ds[n][i] = p[n][i] * (ds[n][i] - delta[i / 2]);
             multiply_rows<D>(dq, ds, tile + by_rows);
         }

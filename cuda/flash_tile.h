@@ -40,10 +40,10 @@ template <int D, int ROWS, int WIDTH> DEV void copy_rows(SharedAddress tile, con
     u32 stride = not_hoisted(from.stride_bytes);
     const u8* base = from.data + (u64)first * stride + chunk * 16;
     tile += tile_offset<D>(row, chunk);
-#pragma unroll
+UNROLL
     for (u32 i = 0; i < ROWS / down; i++) {
         const u8* source = base + (row + i * down) * stride;
-#pragma unroll
+UNROLL
         for (u32 j = 0; j < D / FLASH_CHUNK / side; j++) {
             bool inside = first + row + i * down < from.rows && (chunk + j * side) * FLASH_CHUNK < from.size;
             copy_async16(tile + i * down * (D * 2) + j * side * 16, source + j * side * 16, inside);
@@ -87,13 +87,13 @@ DEV void pack_left(u32 (&to)[4], const float (&c0)[4], const float (&c1)[4]) {
 /// c[16, 8 N] = left[16, D] . right[8 N, D] transposed. `at`: of the right side, by dims.
 template <int D, int N> DEV void multiply_dims(float (&c)[N][4], const u32 (&left)[D / 16][4], SharedAddress at) {
     at = not_hoisted(at);
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < 4; i++) c[n][i] = 0.0f;
-#pragma unroll
+UNROLL
     for (u32 k = 0; k < D / 16; k++)
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N / 2; n++) {
             u32 right[4];
             load_right_dims<D>(right, at + n * 16 * D * 2, k);
@@ -105,15 +105,15 @@ template <int D, int N> DEV void multiply_dims(float (&c)[N][4], const u32 (&lef
 template <int D, int N> DEV void multiply_dims(float (&c)[N][4], SharedAddress left, SharedAddress at) {
     left = not_hoisted(left);
     at = not_hoisted(at);
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < N; n++)
-#pragma unroll
+UNROLL
         for (u32 i = 0; i < 4; i++) c[n][i] = 0.0f;
-#pragma unroll
+UNROLL
     for (u32 k = 0; k < D / 16; k++) {
         u32 from[4];
         load_left<D>(from, left, k);
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < N / 2; n++) {
             u32 right[4];
             load_right_dims<D>(right, at + n * 16 * D * 2, k);
@@ -126,11 +126,11 @@ template <int D, int N> DEV void multiply_dims(float (&c)[N][4], SharedAddress l
 /// c[16, D] += left[16, 8 N], rounded to bf16, . right[8 N, D]. `at`: of the right side, by rows.
 template <int D, int N> DEV void multiply_rows(float (&c)[D / 8][4], const float (&left)[N][4], SharedAddress at) {
     at = not_hoisted(at);
-#pragma unroll
+UNROLL
     for (u32 k = 0; k < N / 2; k++) {
         u32 from[4];
         pack_left(from, left[k * 2], left[k * 2 + 1]);
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < D / 16; n++) {
             u32 right[4];
             load_right_rows<D>(right, at + k * 16 * D * 2, n);
@@ -147,9 +147,9 @@ DEV void store_rows(const float (&c)[D / 8][4], const float (&factors)[2], u8* s
                     u32 first) {
     u32 l = lane(), g = l / 4, t = l % 4;
     if (to.dtype == F32) {
-#pragma unroll
+UNROLL
         for (u32 n = 0; n < D / 8; n++)
-#pragma unroll
+UNROLL
             for (u32 half = 0; half < 2; half++) {
                 u32 step = first + g + half * 8;
                 if (step >= to.rows || n * 8 >= to.size) continue;
@@ -158,9 +158,9 @@ DEV void store_rows(const float (&c)[D / 8][4], const float (&factors)[2], u8* s
             }
         return;
     }
-#pragma unroll
+UNROLL
     for (u32 n = 0; n < D / 8; n++)
-#pragma unroll
+UNROLL
         for (u32 half = 0; half < 2; half++) {
             u32 pair = bf16_pair(c[n][half * 2] * factors[half], c[n][half * 2 + 1] * factors[half]);
             *reinterpret_cast<u32*>(staging + tile_offset<D>(row + g + half * 8, n) + t * 4) = pair;

@@ -2,10 +2,10 @@
  * @file The virtual GPU computes what a GPU's tensor cores and asynchronous copies do, and kernels that misuse them are seen:
  * as wrong results under some schedule of threads, or as the end of the process. The kernels are in emulation.cpp.
  */
-import { beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { buildVirtualGpu, DRIVER, EMULATION } from "./virtual_gpu.ts";
 
-beforeAll(buildVirtualGpu);
+buildVirtualGpu();
 
 function emulate(...args: string[]) {
   const { stdout, stderr, exitCode, signalCode } = Bun.spawnSync([EMULATION, ...args]);

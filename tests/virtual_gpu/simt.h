@@ -11,7 +11,7 @@
 
 #define __global__
 #define __device__
-#define __forceinline__ inline __attribute__((always_inline))
+#define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define SHARED(T, name) T* name = reinterpret_cast<T*>(simt::block.shared)

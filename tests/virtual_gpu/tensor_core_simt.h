@@ -3,6 +3,10 @@
 #pragma once
 #include "../../cuda/theseus.h"
 
+#define UNROLL
+/// As DEV, but compiled once: kernels are full of these.
+#define DEV_ONCE static __device__ __attribute__((noinline))
+
 /// Offset from the start of the block's shared memory.
 typedef u32 SharedAddress;
 
@@ -55,7 +59,7 @@ static void multiply_warp(void** brought) {
     }
 }
 
-DEV void mma_bf16(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+DEV_ONCE void mma_bf16(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     Product16 mine = {c, a, {b0, b1}};
     simt::meet(simt::MATRIX_PRODUCT, &mine, multiply_warp);
 }
@@ -86,39 +90,39 @@ static void load_warp(void** brought) {
     }
 }
 
-DEV void load_matrices(u32 (&to)[4], SharedAddress row) {
+DEV_ONCE void load_matrices(u32 (&to)[4], SharedAddress row) {
     MatrixLoad mine = {to, row, 4, false};
     simt::meet(simt::MATRIX_LOAD, &mine, load_warp);
 }
-DEV void load_transposed(u32 (&to)[4], SharedAddress row) {
+DEV_ONCE void load_transposed(u32 (&to)[4], SharedAddress row) {
     MatrixLoad mine = {to, row, 4, true};
     simt::meet(simt::MATRIX_LOAD, &mine, load_warp);
 }
-DEV void load_matrices(u32 (&to)[2], SharedAddress row) {
+DEV_ONCE void load_matrices(u32 (&to)[2], SharedAddress row) {
     MatrixLoad mine = {to, row, 2, false};
     simt::meet(simt::MATRIX_LOAD, &mine, load_warp);
 }
-DEV void load_transposed(u32 (&to)[2], SharedAddress row) {
+DEV_ONCE void load_transposed(u32 (&to)[2], SharedAddress row) {
     MatrixLoad mine = {to, row, 2, true};
     simt::meet(simt::MATRIX_LOAD, &mine, load_warp);
 }
 
-DEV void copy_async(SharedAddress to, const void* from, bool inside, u32 bytes) {
+DEV_ONCE void copy_async(SharedAddress to, const void* from, bool inside, u32 bytes) {
     expect_aligned((u64)from, bytes);
     simt::current->copies.add(shared_at(to, bytes), inside ? from : 0, bytes);
 }
-DEV void copy_async16(SharedAddress to, const void* from, bool inside) { copy_async(to, from, inside, 16); }
-DEV void copy_async4(SharedAddress to, const void* from, bool inside) { copy_async(to, from, inside, 4); }
-DEV void copy_commit() { simt::current->copies.commit(); }
-template <int most> DEV void copy_wait() { simt::current->copies.wait(most); }
+DEV_ONCE void copy_async16(SharedAddress to, const void* from, bool inside) { copy_async(to, from, inside, 16); }
+DEV_ONCE void copy_async4(SharedAddress to, const void* from, bool inside) { copy_async(to, from, inside, 4); }
+DEV_ONCE void copy_commit() { simt::current->copies.commit(); }
+template <int most> DEV_ONCE void copy_wait() { simt::current->copies.wait(most); }
 
-template <class T> DEV T load_words(const void* from) {
+template <class T> DEV_ONCE T load_words(const void* from) {
     expect_aligned((u64)from, sizeof(T));
     T words;
     memcpy(&words, from, sizeof words);
     return words;
 }
-template <class T> DEV void store_words(void* to, T words) {
+template <class T> DEV_ONCE void store_words(void* to, T words) {
     expect_aligned((u64)to, sizeof(T));
     memcpy(to, &words, sizeof words);
 }
