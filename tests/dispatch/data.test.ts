@@ -199,7 +199,9 @@ describe("copied", () => {
     const tokens = `tokens: { tokenizer: ${FIXTURE}/model, validation_fraction: 0.1, workers: 1 }`;
     client.file("lines.yaml", `job: data/tokenize\nsource: { files: [lines.jsonl] }\n${tokens}\n`);
     await client.expect(["run", "lines", "lines.yaml"]);
-    await client.expect(submit("told", "small.yaml", "data.tokens=here/data/lines", "--ship-data"));
+    const vocabulary = "architecture.vocab_size=448";
+    const lines = ["small.yaml", "data.tokens=here/data/lines", vocabulary] as const;
+    await client.expect(submit("told", ...lines, "--ship-data"));
     expect(submitted("told")).toMatch(/tokenizer: .*\/data\/by-content\/[0-9a-f]{16}\/model\n/);
     await client.ended("told");
   });
