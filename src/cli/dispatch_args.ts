@@ -29,6 +29,10 @@ export const hostArgs = {
 export const dispatchFileOf = (args: { readonly dispatch?: string | undefined }): DispatchFile =>
   loadDispatchFile(args.dispatch, rootOf(undefined, undefined));
 
+/** Hosts that share the folders of this one. */
+const siblingsOf = (file: DispatchFile, { cluster }: HostEntry): ReadonlySet<string> =>
+  new Set(file.hosts.filter((each) => each.cluster.name === cluster.name).map(({ name }) => name));
+
 interface Named {
   readonly dispatch?: string | undefined;
   readonly host?: string | undefined;
@@ -60,7 +64,7 @@ export async function submittedRun(name: string, args: Named): Promise<Submitted
     return { host, record: records[0] ?? record, status };
   }
   const host = openHost(hostNamed(file, hostName));
-  const { statuses, records } = await queryHost(host, null);
+  const { statuses, records } = await queryHost(host, null, siblingsOf(file, host.entry));
   const record = onlyOne(records, run);
   remember(record);
   const status = statuses[records.indexOf(record)];
@@ -96,7 +100,11 @@ export async function statusesOf(
       try {
         const host = openHost(hostNamed(file, name));
         const directories = whole === undefined ? own.map(({ directory }) => directory) : null;
-        const { statuses, records: found } = await queryHost(host, directories);
+        const { statuses, records: found } = await queryHost(
+          host,
+          directories,
+          siblingsOf(file, host.entry),
+        );
         for (const record of found) remember(record);
         const gone =
           whole !== undefined

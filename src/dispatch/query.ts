@@ -198,10 +198,14 @@ export interface Queried {
   readonly records: readonly JobRecord[];
 }
 
-/** `directories` null: whatever was submitted to that host, by anybody. */
+/**
+ * `directories` null: whatever was submitted to that host, by anybody. What was submitted to one of `siblings`, hosts that share its
+ * folders, stays theirs.
+ */
 export async function queryHost(
   host: Host,
   directories: readonly string[] | null,
+  siblings: ReadonlySet<string> = new Set(),
 ): Promise<Queried> {
   if (directories?.length === 0) return { statuses: [], records: [] };
   const { stdout } = await expectRun(
@@ -218,8 +222,9 @@ export async function queryHost(
     const record = json<JobRecord>(parts.get(`run${i}.job.json`));
     if (status === null || record === null) continue;
     // Where the record stands is where the run is, whatever it was called when it was submitted.
-    statuses.push(status);
-    records.push({ ...record, host: host.entry.name });
+    const at = { host: siblings.has(record.host) ? record.host : host.entry.name };
+    statuses.push({ ...status, ...at });
+    records.push({ ...record, ...at });
   }
   return { statuses, records };
 }

@@ -24,7 +24,7 @@ const PACED = `import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { tracker } from "theseus";
 
-for (const ms of [20, 250, 1100])
+for (const ms of [20, 100, 250, 1100])
   tracker({
     name: \`slow-\${ms}\`,
     doc: "a pause after every step",
@@ -52,7 +52,7 @@ checkpoint: { interval: 5 }
 `;
 
 /** Settings of a run whose steps take that long. */
-export const slow = (ms: 20 | 250 | 1100): string[] => [`logging.trackers=[slow-${ms}]`];
+export const slow = (ms: 20 | 100 | 250 | 1100): string[] => [`logging.trackers=[slow-${ms}]`];
 
 export interface Outcome {
   readonly code: number;

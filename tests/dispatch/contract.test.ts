@@ -164,6 +164,17 @@ real("workers that hang or crash", () => {
     },
   );
 
+  test.concurrent("one that hangs every time is given up", async () => {
+    client.hold("hopeless", 2);
+    await client.submit("hopeless", "here-hang", slow(20));
+    await client.ended("hopeless", "gave up");
+    expect(client.events("hopeless").filter(({ event }) => event === "hung")).toHaveLength(3);
+    expect(await client.status("hopeless")).toMatchObject({
+      state: "failed",
+      reason: "several attempts in a row brought no new checkpoint",
+    });
+  });
+
   test.concurrent.each(["here", "slurm"])(
     "%s: one that crashes ends its job; submit goes on",
     async (host) => {

@@ -52,7 +52,7 @@ async function typed(
 }
 
 describe.if(hasCluster)("a host that asks", () => {
-  test("for a password: once, for all that follows; without a terminal the end is at once", async () => {
+  test.concurrent("for a password: once, for all that follows; without a terminal the end is at once", async () => {
     const { server, client } = await pair("password");
     const begin = performance.now();
     const silent = await client.run(["status", "--host", "ssh"]);
@@ -81,7 +81,7 @@ describe.if(hasCluster)("a host that asks", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("for a password, and gets a wrong one", async () => {
+  test.concurrent("for a password, and gets a wrong one", async () => {
     const { client } = await pair("password");
     const wrong: [RegExp, string] = [/password: ?$/, "wrong"];
     const { code, shown } = await typed(client, ["hosts", "--setup", "ssh"], [wrong, wrong, wrong]);
@@ -92,7 +92,7 @@ describe.if(hasCluster)("a host that asks", () => {
     expect(count(shown, /asks:/g)).toBe(1);
   });
 
-  test("for a second factor behind the key", async () => {
+  test.concurrent("for a second factor behind the key", async () => {
     const { server, client } = await pair("second factor");
     expect((await client.run(["hosts", "--setup", "ssh"])).code).toBe(4);
     const { code, shown } = await typed(client, ["hosts", "ssh"], [[/Password: ?$/, PASSWORD]]);
@@ -100,7 +100,7 @@ describe.if(hasCluster)("a host that asks", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("whether its key is right", async () => {
+  test.concurrent("whether its key is right", async () => {
     const { server, client } = await pair(undefined);
     writeFileSync(join(server.folder, "known"), "");
     server.writeClient([], "ask");

@@ -71,13 +71,26 @@ function heavyBinary(client: Client): string {
   return client.file("heavy", `${text}exit\n${"x".repeat(6 * 2 ** 20)}`, 0o755);
 }
 
+/** A folder with a dd that ends as the real one does where the quota is used up; this kernel has no file system with quotas. */
+function quotaFull(): string {
+  const folder = mkdtempSync("/tmp/theseus-quota-");
+  folders.push(folder);
+  const text = `#!/bin/sh
+for word; do case "$word" in of=*) head -c 1000 >"\${word#of=}" ;; esac; done
+echo "dd: error writing: Disk quota exceeded" >&2
+exit 1
+`;
+  writeFileSync(join(folder, "dd"), text, { mode: 0o755 });
+  return folder;
+}
+
 const inWork = (client: Client): string[] => {
   const folder = join(client.folder, "work/bin");
   return existsSync(folder) ? readdirSync(folder) : [];
 };
 
 describe.if(hasCluster)("a connection that is lost", () => {
-  test("an upload that is cut goes on where it stopped; the executable is sent once", async () => {
+  test.concurrent("an upload that is cut goes on where it stopped; the executable is sent once", async () => {
     const { server, client } = await pair();
     const THESEUS_BINARY = heavyBinary(client);
     const relay = `ProxyCommand ${process.execPath} ${join(import.meta.dir, "relay.ts")} ${server.port} 0`;
@@ -113,7 +126,7 @@ describe.if(hasCluster)("a connection that is lost", () => {
     expect(server.connections).toBe(2);
   });
 
-  test("the server goes away: unknown, never failed; it comes back", async () => {
+  test.concurrent("the server goes away: unknown, never failed; it comes back", async () => {
     const { server, client } = await pair();
     client.hold("away", 3);
     await client.submit("away", "ssh", slow(1100));
@@ -139,30 +152,33 @@ describe.if(hasCluster)("a connection that is lost", () => {
   });
 });
 
-test.if(hasCluster)("this machine's clock is off by a day: no state changes", async () => {
-  const { client } = await pair();
-  for (const by of ["+1d", "-1d"]) {
-    const name = `clock${by}`.replace("+", "-plus-");
-    const env = clockOff(by);
-    client.hold(name, 3);
-    const submit = ["submit", name, "small.yaml", "--host", "ssh", "--load", "code/slow.ts"];
-    await client.expect([...submit, ...slow(20)], env);
-    await client.reached(name, 2);
-    const status = async () =>
-      JSON.parse(await client.expect(["status", name, "--json"], env)).runs[0];
-    const running = await status();
-    expect(running).toMatchObject({ state: "running", reason: "" });
-    expect(running.submitted_age_s).toBeLessThan(100);
-    expect(running.heartbeat_age_s).toBeLessThan(100);
-    expect((await client.run(submit, env)).code).toBe(5);
-    client.release(name);
-    await client.ended(name);
-    expect(await status()).toMatchObject({ state: "finished" });
-  }
-});
+test.concurrent.if(hasCluster)(
+  "this machine's clock is off by a day: no state changes",
+  async () => {
+    const { client } = await pair();
+    for (const by of ["+1d", "-1d"]) {
+      const name = `clock${by}`.replace("+", "-plus-");
+      const env = clockOff(by);
+      client.hold(name, 3);
+      const submit = ["submit", name, "small.yaml", "--host", "ssh", "--load", "code/slow.ts"];
+      await client.expect([...submit, ...slow(20)], env);
+      await client.reached(name, 2);
+      const status = async () =>
+        JSON.parse(await client.expect(["status", name, "--json"], env)).runs[0];
+      const running = await status();
+      expect(running).toMatchObject({ state: "running", reason: "" });
+      expect(running.submitted_age_s).toBeLessThan(100);
+      expect(running.heartbeat_age_s).toBeLessThan(100);
+      expect((await client.run(submit, env)).code).toBe(5);
+      client.release(name);
+      await client.ended(name);
+      expect(await status()).toMatchObject({ state: "finished" });
+    }
+  },
+);
 
 describe.if(hasCluster)("odd login shells", () => {
-  test("one that prints text, before and after", async () => {
+  test.concurrent("one that prints text, before and after", async () => {
     const { client } = await pair({
       forceCommand: `echo 'Welcome! <<x>>'; /bin/sh -c "$SSH_ORIGINAL_COMMAND"; code=$?; echo bye; exit $code`,
     });
@@ -174,7 +190,7 @@ describe.if(hasCluster)("odd login shells", () => {
     expect(check.stdout).toContain('login shell  prints "Welcome! <<x>>"');
   });
 
-  test("one that is no sh", async () => {
+  test.concurrent("one that is no sh", async () => {
     const shell = ["tcsh", "csh", "fish"]
       .map((name) => Bun.which(name))
       .find((path) => path !== null);
@@ -186,7 +202,7 @@ describe.if(hasCluster)("odd login shells", () => {
     expect(await client.expect(["logs", "csh"])).toContain("finished after");
   });
 
-  test("no sbatch in its path", async () => {
+  test.concurrent("no sbatch in its path", async () => {
     const farm = mkdtempSync("/tmp/theseus-path-");
     folders.push(farm);
     const { client } = await pair({
@@ -268,6 +284,19 @@ describe.if(hasCluster)("refusals", () => {
     });
     expect(readdirSync(join(client.folder, "small/bin"))).toEqual([]);
     expect(existsSync(join(client.folder, "two/runs"))).toBe(false);
+  });
+
+  test("a quota that is full: nothing is left", async () => {
+    const { client } = await pair({
+      forceCommand: `PATH=${quotaFull()}:$PATH exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"`,
+    });
+    const { code, stderr } = await client.run(["submit", "x", "small.yaml", "--host", "ssh"]);
+    expect({ code, stderr }).toEqual({
+      code: 4,
+      stderr: expect.stringMatching(/cannot write theseus itself to ssh:.*Disk quota exceeded/),
+    });
+    expect(inWork(client)).toEqual([]);
+    expect(existsSync(client.directory("x"))).toBe(false);
   });
 
   test("a read-only work folder", async () => {

@@ -34,6 +34,15 @@ const dryRun = (name: string, ...more: string[]) =>
 const warning = async (name: string, ...more: string[]): Promise<string> =>
   (await dryRun(name, ...more)).stderr;
 
+const said = async (args: readonly string[]): Promise<string> => (await client.run(args)).stderr;
+
+async function settled<T>(
+  wanted: Readonly<Record<string, Promise<T>>>,
+): Promise<Record<string, T>> {
+  const all = Object.entries(wanted).map(async ([key, value]) => [key, await value] as const);
+  return Object.fromEntries(await Promise.all(all));
+}
+
 const MANY = "training.steps=100000";
 
 test("by this run, by another one with the same architecture, by the plan of a known chip, or not at all", async () => {
@@ -48,36 +57,23 @@ test("by this run, by another one with the same architecture, by the plan of a k
   );
   writeFileSync(metrics, lines);
 
-  const all = {
-    own: await warning("first", "--host", "here", MANY),
-    "own, with what is left of it": await warning("first", "--host", "here", "training.steps=50"),
-    another: await warning("second", "--host", "here", MANY),
-    "another architecture": await warning(
+  const here = ["--host", "here"];
+  const all = await settled({
+    own: warning("first", ...here, MANY),
+    "own, with what is left of it": warning("first", ...here, "training.steps=50"),
+    another: warning("second", ...here, MANY),
+    "another architecture": warning("second", ...here, MANY, "architecture.n_layer=2"),
+    "another host": warning("second", "--host", "other", MANY),
+    "no time asked for": said(["submit", "second", "small.yaml", "--dry-run", MANY]),
+    "the plan of a chip": warning(
       "second",
-      "--host",
-      "here",
-      MANY,
-      "architecture.n_layer=2",
-    ),
-    "another host": await warning("second", "--host", "other", MANY),
-    "no time asked for": (await client.run(["submit", "second", "small.yaml", "--dry-run", MANY]))
-      .stderr,
-    "the plan of a chip": await warning(
-      "second",
-      "--host",
-      "here",
+      ...here,
       "--chip",
       "h100",
       "training.steps=200000000000",
     ),
-    "a run that ends by the clock": await warning(
-      "second",
-      "--host",
-      "here",
-      MANY,
-      "training.stop_minutes=5",
-    ),
-  };
+    "a run that ends by the clock": warning("second", ...here, MANY, "training.stop_minutes=5"),
+  });
   expect(all).toMatchSnapshot();
   const json = await dryRun("second", "--host", "here", "--json", MANY);
   expect(JSON.parse(json.stdout).time_needed).toMatchObject({

@@ -11,6 +11,9 @@ job_word() {
 job_state() {
   out=$(squeue -h -a -t all -j "$1" -o '%T' 2>&1) && [ -n "$out" ] && { job_word "${out%%
 *}"; return; }
+  job_shown "$1"
+}
+job_shown() {
   out=$(scontrol show job "$1" 2>&1)
   case "$out" in
     *JobState=*) job_word "$(printf '%s\n' "$out" | sed -n 's/^ *JobState=\([A-Z_]*\).*/\1/p' | head -n 1)" ;;
