@@ -2,17 +2,27 @@
 import { checkHost, type HostCheck, offerOf } from "../dispatch/check_host.ts";
 import { hostNamed } from "../dispatch/dispatch_file.ts";
 import { openHost } from "../dispatch/host.ts";
-import { setupHost } from "../dispatch/setup_host.ts";
+import { CUDA_LIBRARIES, type Settled, setupHost } from "../dispatch/setup_host.ts";
+import { cudaLibraryFolders } from "../runtime/index.ts";
+import { log } from "../util/log.ts";
 import { command } from "./command.ts";
 import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
 import { bytesText, tableText } from "./format.ts";
 import { binaryOf } from "./submission.ts";
+import { uploadLine } from "./upload_line.ts";
 
 function showChecks(host: string, checks: readonly HostCheck[]): void {
   process.stdout.write(`${host}\n`);
   process.stdout.write(tableText(checks.map(({ state, name, detail }) => [state, name, detail])));
   for (const { name, fix } of checks)
     if (fix !== undefined) process.stdout.write(`  fix for ${name}: ${fix}\n`);
+}
+
+function showSettled(settled: readonly Settled[]): void {
+  for (const { what, target, bytes, state } of settled) {
+    const how = { here: "there already", copied: `copied ${bytesText(bytes)}`, missing: "missing" };
+    process.stdout.write(`${how[state]}: ${what}${target === "" ? "" : ` -> ${target}`}\n`);
+  }
 }
 
 export default command({
@@ -39,13 +49,21 @@ export default command({
     const json = args.json === true;
     if (args.setup !== undefined) {
       const host = openHost(hostNamed(file, args.setup));
-      const copied = await setupHost(host, binaryOf());
-      if (json) printJson({ host: args.setup, copied });
-      else
-        for (const { what, target, bytes } of copied) {
-          const how = bytes === 0 ? "there already" : `copied ${bytesText(bytes)}`;
-          process.stdout.write(`${how}: ${what} -> ${target}\n`);
-        }
+      const line = uploadLine(args.quiet === true || json);
+      let settled: readonly Settled[];
+      try {
+        settled = await setupHost(host, binaryOf(), cudaLibraryFolders(), line.for);
+      } finally {
+        line.end();
+      }
+      if (json) printJson({ host: args.setup, settled });
+      else showSettled(settled);
+      for (const { what, state } of settled)
+        if (state === "missing")
+          log.warn(
+            `${what} is neither there nor here; the Python package ${CUDA_LIBRARIES[what]} brings it: ` +
+              "install it here and name its folder in THESEUS_CUDA_LIBRARIES",
+          );
       return 0;
     }
     const entries = args.host === undefined ? file.hosts : [hostNamed(file, args.host)];

@@ -7,6 +7,7 @@ import { type Probe, probeHost } from "./probe.ts";
 import { quote, quotePath } from "./quote.ts";
 import checkMachine from "./sh/check_machine.sh" with { type: "text" };
 import checkSlurm from "./sh/check_slurm.sh" with { type: "text" };
+import findLibrary from "./sh/libraries.sh" with { type: "text" };
 
 export interface HostCheck {
   readonly name: string;
@@ -27,6 +28,7 @@ function script({ cluster, type }: HostEntry): string {
     `tools=${quote(TOOLS.join(" "))}`,
     `root=${quotePath(cluster.root)}`,
     `work=${quotePath(cluster.work)}`,
+    findLibrary,
     checkMachine,
     type === "slurm" ? checkSlurm : ":",
   ].join("\n");
@@ -138,7 +140,8 @@ function deviceChecks(entry: HostEntry, part: (name: string) => string, probe: P
         "install NVIDIA's driver",
       ),
     );
-  if (driver !== "" || has("libcuda"))
+  const computes = (probe.nodes ?? []).some(({ gpus }) => gpus.size > 0);
+  if (driver !== "" || has("libcuda") || wants || computes)
     for (const name of ["libcublasLt", "libnccl"])
       out.push(
         check(

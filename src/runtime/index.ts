@@ -1,6 +1,8 @@
 /** @file The runtime room: devices, buffers and loaded programs of the native library. */
+
 export { DeviceBuffer } from "./buffer.ts";
 export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";
+export { cudaLibraryFolders } from "./cuda_libraries.ts";
 export {
   Device,
   type DeviceInfo,

@@ -25,10 +25,7 @@ command -v quota >/dev/null 2>&1 && quota -w 2>/dev/null | tail -n +3
 section driver
 command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>&1 | head -n 1
 section libraries
-for name in libcuda.so.1 libcublasLt.so libnccl.so; do
-  found=$({ ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null | grep -m 1 -o "/[^ ]*$name[^ ]*")
-  for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib /opt/cuda/lib64 "$work/lib"; do
-    for file in "$folder/$name"*; do [ -z "$found" ] && [ -e "$file" ] && found=$file; done
-  done
+for name in libcuda.so.1 libcublasLt.so.13 libnccl.so.2; do
+  found=$(find_library "$name")
   [ -n "$found" ] && echo "$found"
 done

@@ -5,6 +5,9 @@ set -a
 set +a
 # Libraries that theseus hosts --setup brought.
 libraries=${binary%/bin/*}/lib
-[ -d "$libraries" ] && export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+if [ -d "$libraries" ]; then
+  export THESEUS_CUDA_LIBRARIES="${THESEUS_CUDA_LIBRARIES:+$THESEUS_CUDA_LIBRARIES:}$libraries"
+  export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+fi
 # All that the run needs is here already; nothing is fetched while a device is held.
 export HF_HUB_OFFLINE=1
