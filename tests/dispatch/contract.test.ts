@@ -18,8 +18,9 @@ const HOSTS = `${CLUSTER}hosts:
   ssh: { type: plain, ssh: testhost, cluster: one }
   slurm: { type: slurm, cluster: one, poll_seconds: 1 }
   slurm-ssh: { type: slurm, ssh: testhost, cluster: one, poll_seconds: 1 }
-  here-hang: { type: local, cluster: one, hang_after: 12 seconds }
-  slurm-hang: { type: slurm, cluster: one, poll_seconds: 1, hang_after: 12 seconds }
+  here-hang: { type: local, cluster: one, hang_after: 20 seconds }
+  here-hopeless: { type: local, cluster: one, hang_after: 6 seconds }
+  slurm-hang: { type: slurm, cluster: one, poll_seconds: 1, hang_after: 20 seconds }
 `;
 
 const SLURM = ["slurm", "slurm-ssh"];
@@ -152,7 +153,7 @@ real("workers that hang or crash", () => {
       while (!status.reason.startsWith("no progress")) status = await client.status(name);
       expect(status).toMatchObject({
         state: "running",
-        reason: expect.stringMatching(/^no progress for \d+ s, at step 8; killed after 12 s$/),
+        reason: expect.stringMatching(/^no progress for \d+ s, at step 8; killed after 20 s$/),
       });
       const first = host === "here-hang" ? trainerOf(name) : 0;
       await expectSame(name);
@@ -166,7 +167,7 @@ real("workers that hang or crash", () => {
 
   test.concurrent("one that hangs every time is given up", async () => {
     client.hold("hopeless", 2);
-    await client.submit("hopeless", "here-hang", slow(20));
+    await client.submit("hopeless", "here-hopeless", slow(20));
     await client.ended("hopeless", "gave up");
     expect(client.events("hopeless").filter(({ event }) => event === "hung")).toHaveLength(3);
     expect(await client.status("hopeless")).toMatchObject({
