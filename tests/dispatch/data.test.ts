@@ -195,7 +195,11 @@ describe("copied", () => {
     await client.expect(["run", "on", ...on]);
     expect(metrics(client.directory("on"))).toEqual(metrics(locally("on")));
 
-    client.file("lines.jsonl", '{"text":"the river ran over stones"}\n'.repeat(300));
+    const texts = Array.from(
+      { length: 300 },
+      (_, i) => `{"text":"the river ran over ${i} stones"}\n`,
+    );
+    client.file("lines.jsonl", texts.join(""));
     const tokens = `tokens: { tokenizer: ${FIXTURE}/model, validation_fraction: 0.1, workers: 1 }`;
     client.file("lines.yaml", `job: data/tokenize\nsource: { files: [lines.jsonl] }\n${tokens}\n`);
     await client.expect(["run", "lines", "lines.yaml"]);
