@@ -3,16 +3,21 @@
 #pragma once
 #include "logits.h"
 
-KERNEL(cross_entropy_grad) {
-    const Operand &logits = task.operands[0], &targets = task.operands[1];
-    float* dlogits = pointer<float>(task.operands[4]);
-    u64 v = last_dim(logits), m = row_count(logits);
-    for (u64 row = warp_index(); row < m; row += warp_count()) {
-        i64 target = load_target(task, fault, targets, row, row, v);
+template <bool WIDE> DEV void cross_entropy_grad_rows(const Task& task, Fault* fault) {
+    typedef Team<WIDE> T;
+    const Operand &logits = task.operands[0], &targets = task.operands[1], &to = task.operands[4];
+    for (u64 row = T::first(), m = row_count(logits); row < m; row += T::step()) {
+        Logits<WIDE> l = row_of<WIDE>(logits, row, is_aligned(to));
+        i64 target = load_target(task, fault, targets, row, row, l.classes);
         float lse = pointer<float>(task.operands[2])[row], dloss = pointer<float>(task.operands[3])[row];
-        for (u64 i = lane(); i < v; i += 32) {
-            float p = expf(load_float(logits, row * v + i) - lse) - (i == (u64)target ? 1.0f : 0.0f);
-            dlogits[row * v + i] = target < 0 ? 0.0f : dloss * p;
-        }
+        l.each(floats_of(to), [&](float value, u32 i) {
+            float p = expf(value - lse) - (i == (u64)target ? 1.0f : 0.0f);
+            return target < 0 ? 0.0f : dloss * p;
+        });
     }
+}
+
+KERNEL(cross_entropy_grad) {
+    if (last_dim(*task.operands) > WIDE_LOGITS) cross_entropy_grad_rows<true>(task, fault);
+    else cross_entropy_grad_rows<false>(task, fault);
 }

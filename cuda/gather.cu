@@ -1,20 +1,21 @@
-/// gather and embedding: rows of a table by id, which an id outside the table fails. A block a row.
+/// gather and embedding: rows of a table by id, which an id outside the table fails. A warp a row, four elements at a time
+/// where rows begin where that is possible.
 #pragma once
-#include "theseus.h"
+#include "lanes.h"
 
 DEV void gather_rows(const Task& task, Fault* fault, const Operand& table, const Operand& ids, const Operand& out) {
     u64 n = count_of(ids), row = count_of(table) / table.dims[0];
-    for (u64 k = blockIdx.x; k < n; k += gridDim.x) {
+    for (u64 k = warp_index(); k < n; k += warp_count()) {
         i64 id = load_index(ids, k);
         if (id < 0 || id >= (i64)table.dims[0]) {
-            fail(task, fault, k, id);
+            if (lane() == 0) fail(task, fault, k, id);
             continue;
         }
-        for (u64 c = threadIdx.x; c < row; c += THREADS) {
-            u64 from = (u64)id * row + c, to = k * row + c;
-            if (table.dtype == BOOL) pointer<u8>(out)[to] = pointer<u8>(table)[from];
-            else if (table.dtype == I32 || table.dtype == U32) pointer<u32>(out)[to] = pointer<u32>(table)[from];
-            else store_float(out, to, load_float(table, from));
+#pragma unroll 4
+        for (u64 c = lane() * QUAD; c < row; c += 32 * QUAD) {
+            u32 x[QUAD], count = row - c < QUAD ? (u32)(row - c) : QUAD;
+            unpack_lanes<QUAD>(table.dtype, fetch_lanes<QUAD>(table, (u64)id * row + c, count), x);
+            store_lanes<QUAD>(out, k * row + c, count, x);
         }
     }
 }

@@ -2,29 +2,11 @@
 /// Words: see decode of bytecode.h, then how each input is read.
 #pragma once
 #include "bytecode.h"
+#include "place.h"
 
 /// As `Access` of zig/cuda/launch_map.zig: element i lies at i; every element is the first; whole quads lie in a row of the
 /// last dim, or are one element of it; no rule.
 enum Access { FLAT = 0, SCALAR = 1, ROW = 2, ROW_REPEATED = 3, ANYWHERE = 4 };
-
-/// Where element `index` of the first `rank` dims lies.
-static __device__ __noinline__ u64 place_of(const Operand& o, u64 index, int rank) {
-    u64 at = 0;
-    if (index >> 32 == 0) {
-        u32 rest = (u32)index;
-        for (int d = rank - 1; d >= 0; d--) {
-            u32 dim = o.dims[d], next = rest / dim;
-            at += (rest - next * dim) * o.strides[d];
-            rest = next;
-        }
-        return at;
-    }
-    for (int d = rank - 1; d >= 0; d--) {
-        at += index % o.dims[d] * o.strides[d];
-        index /= o.dims[d];
-    }
-    return at;
-}
 
 template <int N> static __device__ __noinline__ Raw fetch_anywhere(const Operand& o, u64 i, u32 count) {
     Raw raw = {};

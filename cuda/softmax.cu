@@ -1,17 +1,19 @@
-/// softmax over the last dim, a warp a row. The result may be the memory of the input.
+/// softmax over the last dim, a team a row. The result may be the memory of the input.
 #pragma once
-#include "theseus.h"
+#include "logits.h"
+
+template <bool WIDE> DEV void softmax_rows(const Operand& x, const Operand& y, float* shared) {
+    typedef Team<WIDE> T;
+    for (u64 row = T::first(), m = row_count(x); row < m; row += T::step()) {
+        Logits<WIDE> l = row_of<WIDE>(x, row, is_aligned(y));
+        Partition p = l.partition(shared);
+        float scale = 1.0f / p.sum;
+        l.each(floats_of(y), [&](float value, u32) { return expf(value - p.top) * scale; });
+    }
+}
 
 KERNEL(softmax) {
-    const Operand &x = task.operands[0], &y = task.operands[1];
-    u64 c = last_dim(x), m = row_count(x);
-    for (u64 row = warp_index(); row < m; row += warp_count()) {
-        float top = -INFINITY, sum = 0.0f;
-        for (u64 i = lane(); i < c; i += 32) top = max_float(top, load_float(x, row * c + i));
-        top = warp_max(top);
-        for (u64 i = lane(); i < c; i += 32) sum += expf(load_float(x, row * c + i) - top);
-        sum = warp_sum(sum);
-        for (u64 i = lane(); i < c; i += 32)
-            store_float(y, row * c + i, expf(load_float(x, row * c + i) - top) / sum);
-    }
+    SHARED(float, shared);
+    if (last_dim(*task.operands) > WIDE_LOGITS) softmax_rows<true>(task.operands[0], task.operands[1], shared);
+    else softmax_rows<false>(task.operands[0], task.operands[1], shared);
 }

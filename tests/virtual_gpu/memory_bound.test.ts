@@ -100,6 +100,18 @@ describe.each(ROWS)("%d rows of %d, %s", (m, c, dtype) => {
     check("rms_norm", { name: "", inputs: [x, vector], attrs: { eps: 1e-6 } });
   });
 
+  test("softmax and its gradient", () => {
+    check("softmax", { name: "", inputs: [x], attrs: {} });
+    check("softmax_grad", { name: "", inputs: [x, full([m, c])], attrs: {} });
+  });
+
+  test("cross_entropy and its gradient", () => {
+    const targets: SampleInput = { shape: [m], dtype: "u32", fill: "ids", max: c };
+    check("cross_entropy", { name: "", inputs: [x, targets], attrs: {} });
+    const inputs = [x, targets, { ...row, fill: "positive" as const }, row];
+    check("cross_entropy_grad", { name: "", inputs, attrs: {} });
+  });
+
   test("layer_norm_grad", () => {
     const inputs = [x, vector, row, positive([m]), full([m, c]), full([m, c])];
     check("layer_norm_grad", { name: "", inputs, attrs: { hasBias: true } });
@@ -139,7 +151,7 @@ type Build = (b: Builder, ids: readonly Id[]) => readonly Id[];
 describe("embedding_grad", () => {
   const tables: [number, number, number][] = [
     [300, 5, 132],
-    [500, 280, 8],
+    [200, 90, 8],
     [40, 3, 6],
   ];
   test.each(tables)("%d ids into %d rows of %d", (n, rows, columns) => {
@@ -228,4 +240,58 @@ describe("map_reduce", () => {
       reduce(b, y, "max", [0, 2]),
     ]);
   });
+});
+
+describe("copy", () => {
+  const shapes: [number[], number[]][] = [
+    [
+      [3, 40, 70],
+      [0, 2, 1],
+    ],
+    [
+      [5, 8, 3, 12],
+      [0, 2, 1, 3],
+    ],
+    [
+      [33, 65],
+      [1, 0],
+    ],
+    [
+      [4, 6, 5],
+      [2, 1, 0],
+    ],
+    [
+      [7, 3, 6],
+      [1, 0, 2],
+    ],
+  ];
+  test.each(shapes)("%j turned by %j", (shape, perm) => {
+    for (const dtype of ["f32", "bf16", "bool"] as const) {
+      checkGraph(`copy ${shape} ${dtype}`, [{ shape, dtype }], (b, [x = 0]) => [
+        transpose(b, x, perm),
+      ]);
+    }
+  });
+});
+
+test.each([
+  [[2, 9, 3, 64], 64],
+  [[1, 5, 2, 22], 10],
+  [[1, 3, 1, 1040], 1040],
+])("rope of %j, %d dims", (shape, rotaryDims) => {
+  const [rows = 1, steps = 1] = shape;
+  const positions: SampleInput = { shape: [rows, steps], dtype: "u32", fill: "ids", max: 50 };
+  for (const dtype of ["f32", "bf16"] as const) {
+    const attrs = { theta: 10_000, rotaryDims, inverse: false };
+    check("rope", { name: "", inputs: [full(shape, dtype), positions], attrs, tolerance: 1e-2 });
+  }
+});
+
+test.each([
+  [9, 8, 5],
+  [3, 130, 40],
+])("gather of rows: %d of %d, %d ids", (rows, columns, n) => {
+  const ids: SampleInput = { shape: [n], dtype: "u32", fill: "ids", max: rows };
+  check("embedding", { name: "", inputs: [ids, full([rows, columns])], attrs: { out: "bf16" } });
+  check("gather", { name: "", inputs: [full([rows, columns], "bf16"), ids], attrs: {} });
 });

@@ -14,7 +14,7 @@ const Plan = launches.Plan;
 /// Elements; as GPU_STRIDE of src/ops/fused/workspace.ts.
 const row_multiple = 8;
 /// As WIDE_LOGITS of cuda/linear_cross_entropy.cu.
-const wide_row = 1024;
+const wide_row = launches.wide_row;
 
 /// The operands of the instruction.
 const Loss = struct {

@@ -175,7 +175,7 @@ pub const Plan = struct {
         switch (ins.opcode) {
             .map => try launch_map.map(p, ins),
             .map_reduce => try launch_map.map_reduce(p, ins),
-            .copy => try p.whole(.copy, ins, elements(ins.operand(1))),
+            .copy => try p.whole(.copy, ins, quads(ins.operand(1))),
             .fill => try p.whole(.fill, ins, quads(first)),
             .iota => try p.whole(.iota, ins, elements(first)),
             .random_bits => try p.whole(.random_bits, ins, elements(ins.operand(2))),
@@ -183,8 +183,8 @@ pub const Plan = struct {
             .matmul => try p.matmul(ins),
             .cumsum => try p.whole(.cumsum, ins, elements(first)),
             .argmax => try p.whole(.argmax, ins, warps(row_count(first))),
-            .gather => try p.whole(.gather, ins, rows(ins.operand(1).count())),
-            .embedding => try p.whole(.embedding, ins, rows(first.count())),
+            .gather => try p.whole(.gather, ins, warps(ins.operand(1).count())),
+            .embedding => try p.whole(.embedding, ins, warps(first.count())),
             .scatter_add => try launch_scatter.add(p, ins, 1, 2, 0),
             .embedding_grad => {
                 try launch_scatter.add(p, ins, 0, 1, if (ins.word(0) == 1) 2 else null);
@@ -200,10 +200,10 @@ pub const Plan = struct {
             },
             .layer_norm, .rms_norm => try norms.forward(p, ins),
             .layer_norm_grad, .rms_norm_grad => try norms.gradient(p, ins),
-            .softmax => try p.whole(.softmax, ins, warps(row_count(first))),
-            .softmax_grad => try p.whole(.softmax_grad, ins, warps(row_count(first))),
-            .cross_entropy => try p.whole(.cross_entropy, ins, warps(row_count(first))),
-            .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, warps(row_count(first))),
+            .softmax => try p.whole(.softmax, ins, teams(first)),
+            .softmax_grad => try p.whole(.softmax_grad, ins, teams(first)),
+            .cross_entropy => try p.whole(.cross_entropy, ins, teams(first)),
+            .cross_entropy_grad => try p.whole(.cross_entropy_grad, ins, teams(first)),
             .linear_cross_entropy => try launch_loss.add(p, ins, false),
             .linear_cross_entropy_grad => try launch_loss.add(p, ins, true),
             .attention => try launch_attention.forward(p, ins),
@@ -211,7 +211,7 @@ pub const Plan = struct {
             .attention_cached => {
                 try p.whole(.attention_cached, ins, warps(first.count() / first.dims[3]));
             },
-            .rope => try p.whole(.rope, ins, elements(first)),
+            .rope => try p.whole(.rope, ins, rope_grid(ins)),
             .adamw => try optimizer.adamw(p, ins),
             .grad_norm => try optimizer.grad_norm(p, ins),
         }
@@ -270,7 +270,7 @@ pub const Plan = struct {
 
     pub fn copy_whole(p: *Plan, ins: *const Instruction, from: u32, to: u32) !void {
         const parts = [_]Part{ part(ins, from), part(ins, to) };
-        try p.some(.copy, elements(ins.operand(to)), &parts, &.{});
+        try p.some(.copy, quads(ins.operand(to)), &parts, &.{});
     }
 
     fn matmul(p: *Plan, ins: *const Instruction) !void {
@@ -311,6 +311,25 @@ pub fn quads(o: *const Operand) [3]u32 {
 /// A thread each of `count` things, as far as there are that many.
 pub fn elements_of(count: u64) [3]u32 {
     return .{ @intCast(@max(1, @min(blocks_max, (count + threads - 1) / threads))), 1, 1 };
+}
+
+/// Longest row that a warp takes; as WIDE_LOGITS of cuda/logits.h.
+pub const wide_row = 1024;
+
+/// A warp a row of the last dim, or a block where rows are long.
+fn teams(o: *const Operand) [3]u32 {
+    return if (last(o) > wide_row) rows(row_count(o)) else warps(row_count(o));
+}
+
+/// As cuda/rope.cu: a block takes as many tokens at once as it has angles for, and begins with the frequencies, so that
+/// there are no more blocks than run at a time.
+fn rope_grid(ins: *const Instruction) [3]u32 {
+    const half = ins.word(2) / 2;
+    const angles = 256;
+    const x = ins.operand(0);
+    if (half > angles) return elements(x);
+    const tokens = @as(u64, x.dims[0]) * x.dims[1];
+    return .{ @min(1056, ceil(tokens, angles / half)), 1, 1 };
 }
 
 /// A warp a row.
