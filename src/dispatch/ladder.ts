@@ -155,10 +155,11 @@ function byScheduler(evidence: Evidence, last: AttemptEvent | undefined): Standi
   const texts = (parts: readonly string[]): string =>
     parts.filter((part) => part !== "").join(", ");
   if (word === "pending") {
-    const waits = reason === "Dependency" && last === undefined ? unmade(evidence) : [];
-    const named =
-      waits.length === 0 ? reason : `waits for ${waits.map(({ run }) => run).join(", ")}`;
-    const why = named === "" || named === "None" ? "" : named;
+    // SLURM does not always name it at once.
+    const unsaid = ["", "None", "Dependency"].includes(reason) && last === undefined;
+    const waits = unsaid ? unmade(evidence).map(({ run }) => run) : [];
+    const own = reason === "None" ? "" : reason;
+    const why = waits.length > 0 ? `waits for ${waits.join(", ")}` : own;
     return { state: "queued", reason: texts([again, why]) };
   }
   if (word === "ending") return { state: cancelled ? "cancelled" : "running", reason: "ending" };

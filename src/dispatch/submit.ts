@@ -54,7 +54,7 @@ export interface Cell {
     readonly name: string;
     text(paths: HostPaths): string;
   }[];
-  /** What it needs of the hub, as `nameOf` has it. */
+  /** What it needs of the hub: what is equal is the same. */
   readonly hub: readonly string[];
 }
 

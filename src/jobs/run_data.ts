@@ -260,9 +260,19 @@ async function partOf(place: NamedPlace, job: LoadedJob, context: DataContext): 
 
 const EMPTY: RunData = { assets: [], hub: [], places: [], made: [] };
 
+const PARTS = /^(source\/|evaluation\/shots$)/;
+
+/** Settings that choose among the files of a repository. */
+const partsOf = ({ config }: LoadedJob): string =>
+  JSON.stringify(
+    [...config.schema.fields.keys()]
+      .filter((path) => PARTS.test(path))
+      .map((path) => config.at(path)),
+  );
+
 export interface JobsData {
   readonly data: RunData;
-  /** What each job needs of the hub, as `nameOf` has it. */
+  /** What each job needs of the hub, with all that says which part of it. */
   readonly hub: ReadonlyMap<LoadedJob, readonly string[]>;
 }
 
@@ -288,7 +298,7 @@ export async function runData(
       const tokenizer = place.kind === "tokens" ? ` ${job.config.get(dataFields.tokenizer)}` : "";
       const name = `${nameOf(place)}${tokenizer}`;
       const part = await look(name, () => partOf(place, job, context));
-      own.push(...part.hub.map(nameOf));
+      own.push(...part.hub.map((need) => `${nameOf(need)} ${partsOf(job)}`));
       if (place.kind === "source") sources.push(...part.assets);
     }
     expectOnce(sources);

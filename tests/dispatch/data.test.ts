@@ -31,7 +31,7 @@ beforeAll(() => {
   const folder = readdirSync(join(FIXTURE, "model")).map((name) => [name, bytes(`model/${name}`)]);
   const lines = Array.from({ length: 200 }, (_, i) => `{"text":"the ${i}th of the people"}\n`);
   const text = new TextEncoder().encode(lines.join(""));
-  const tasks = ["yes_no", "endings"].map((name) => join(FIXTURE, "tasks", `${name}.yaml`));
+  const tasks = ["yes_no", "labelled_shots"].map((name) => join(FIXTURE, "tasks", `${name}.yaml`));
   client.file(
     "judge.yaml",
     `job: eval/run\nevaluation: { model: ${FIXTURE}/model, tasks: [${tasks}], limit: 5 }\n`,

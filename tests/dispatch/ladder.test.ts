@@ -93,6 +93,42 @@ describe("a standstill", () => {
   });
 });
 
+describe("data that another job makes", () => {
+  const made = (next: string, code = 0) => ({
+    after: [{ run: "a/b/data", last: next === "" ? null : event("end", next, code) }],
+  });
+  test.each<[string, Partial<Evidence>]>([
+    ["queued: waits for a/b/data", { ...says("pending", "PENDING", "Dependency"), ...made("") }],
+    ["queued: waits for a/b/data", { ...says("pending", "PENDING", "None"), ...made("") }],
+    ["queued", { ...says("pending", "PENDING", "None"), ...made("finished") }],
+    ["queued: Priority", { ...says("pending", "PENDING", "Priority"), ...made("") }],
+    [
+      "failed: a/b/data, which makes its data, failed (exit code 6)",
+      { ...says("gone", "CANCELLED", "DependencyNeverSatisfied"), ...made("failed", 6) },
+    ],
+    [
+      "failed: a/b/data, which makes its data, did not finish",
+      { ...says("gone", "CANCELLED", "DependencyNeverSatisfied"), ...made("") },
+    ],
+    [
+      "failed: a/b/data, which makes its data, was cancelled",
+      { ...says("gone", "UNKNOWN"), ...made("cancelled") },
+    ],
+    ["cancelled", { ...says("gone", "CANCELLED"), ...made("") }],
+    ["cancelled", { ...says("gone", "CANCELLED"), ...made("failed"), cancelled: true }],
+    [
+      "failed: a/b/data, which makes its data, gave up",
+      { events: [event("end", "not prepared", 3)], ...made("gave up") },
+    ],
+    [
+      "queued: waits for a/b/data",
+      { ...says("running", "RUNNING"), events: [event("waiting", "a/b/data")], ...made("") },
+    ],
+  ])("%s", (expected, evidence) => {
+    expect(state(evidence)).toBe(expected);
+  });
+});
+
 describe("silence", () => {
   test("a young heartbeat says that it runs, an old one says nothing", () => {
     const silence = "Unable to contact slurm controller";
