@@ -1,6 +1,12 @@
 /** @file What doctor says about NVIDIA GPUs: the driver and its GPUs, the kernels in the library, and what is opened beside it. */
 import { existsSync, readFileSync } from "node:fs";
-import { type GpuInfo, libraryInfo, NativeError, openGpu } from "../runtime/index.ts";
+import {
+  foundCudaLibrary,
+  type GpuInfo,
+  libraryInfo,
+  NativeError,
+  openGpu,
+} from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
 import type { Check } from "./doctor.ts";
 import { bytesText } from "./format.ts";
@@ -59,4 +65,11 @@ function kernelsCheck(): Check {
   return { name, state: "ok", detail };
 }
 
-export const cudaChecks = (): Check[] => [gpuCheck(), kernelsCheck()];
+/** Opened only by runs on several GPUs. */
+function ncclCheck(): Check {
+  const path = foundCudaLibrary("libnccl.so.2");
+  const detail = path ?? "libnccl.so.2 was not found; only runs on several GPUs would need it";
+  return { name: "nccl", state: "ok", detail };
+}
+
+export const cudaChecks = (): Check[] => [gpuCheck(), kernelsCheck(), ncclCheck()];

@@ -18,6 +18,7 @@ export function openModelDevice(config: Config, wish: DeviceWish): Device {
   return chooseDevice({
     device: wish.device ?? own,
     threads: wish.threads ?? config.get(trainingFields.threads),
+    cudaLibraries: config.get(trainingFields.cudaLibraries),
   });
 }
 

@@ -11,18 +11,25 @@ export interface DeviceChoice {
   readonly device: string;
   /** Of a CPU device; null: one a core. */
   readonly threads: number | null;
+  /** Folders of CUDA's libraries, before all others. */
+  readonly cudaLibraries?: readonly string[];
 }
 
 const openCpu = (threads: number | null): Device => openDevice(threads === null ? {} : { threads });
 
 const HINT = "device cpu takes the CPU; theseus doctor says what was found";
 
-function openNamed(name: string): Device {
+const FULL_HINT =
+  "other processes hold its memory (nvidia-smi lists them): end them, or name another GPU with " +
+  "cuda:N or CUDA_VISIBLE_DEVICES";
+
+function openNamed(name: string, libraries: readonly string[]): Device {
   try {
-    return openGpu(Number(name.split(":")[1] ?? 0));
+    return openGpu(Number(name.split(":")[1] ?? 0), { libraries });
   } catch (error) {
-    if (error instanceof DeviceError) throw new DeviceError(error.message, { hint: HINT });
-    throw error;
+    if (!(error instanceof NativeError)) throw error;
+    const hint = error.status === "out_of_memory" ? FULL_HINT : HINT;
+    throw new DeviceError(error.message, { hint });
   }
 }
 
@@ -30,9 +37,9 @@ function openNamed(name: string): Device {
 let said = false;
 
 /** The first GPU when it is fit; where there is a driver but no use of it, a line says why. */
-function openAuto(threads: number | null): Device {
+function openAuto(threads: number | null, libraries: readonly string[]): Device {
   try {
-    const device = openGpu(0);
+    const device = openGpu(0, { libraries });
     if (!said) log.info(`device: GPU 0, ${device.info.gpu?.name}`);
     said = true;
     return device;
@@ -44,8 +51,8 @@ function openAuto(threads: number | null): Device {
   }
 }
 
-export function chooseDevice({ device, threads }: DeviceChoice): Device {
+export function chooseDevice({ device, threads, cudaLibraries = [] }: DeviceChoice): Device {
   assert(DEVICE_FORM.test(device), `a device, got ${device}`);
   if (device === "cpu") return openCpu(threads);
-  return device === "auto" ? openAuto(threads) : openNamed(device);
+  return device === "auto" ? openAuto(threads, cudaLibraries) : openNamed(device, cudaLibraries);
 }

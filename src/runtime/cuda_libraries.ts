@@ -28,8 +28,22 @@ const packagesIn = (sitePackages: string): string[] => [
   join(sitePackages, "nvidia/nccl/lib"),
 ];
 
-/** Folders in the order in which they are tried; `driver`: path of a driver that brings its own libraries. */
-export function cudaLibraryFolders(driver = ""): string[] {
+/** A driver in one of the folders that a configuration names; empty: the system's. */
+export const driverIn = (folders: readonly string[]): string =>
+  folders.map((folder) => join(folder, "libcuda.so.1")).find((path) => existsSync(path)) ?? "";
+
+/** Where a library lies that a program of ours would open; null: not in any folder that is known. */
+export function foundCudaLibrary(name: string): string | null {
+  const places = [...cudaLibraryFolders(), "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64"];
+  const paths = places.filter(isSet).map((folder) => join(folder, name));
+  return paths.find((path) => existsSync(path)) ?? null;
+}
+
+/**
+ * Folders in the order in which they are tried: `configured`, those of the environment, and so on; `driver`: path of a driver that brings
+ * its own libraries.
+ */
+export function cudaLibraryFolders(driver = "", configured: readonly string[] = []): string[] {
   const { env } = process;
   const list = (env.THESEUS_CUDA_LIBRARIES ?? "").split(":").filter(isSet);
   const own = driver.includes("/") ? [dirname(driver)] : [];
@@ -37,6 +51,7 @@ export function cudaLibraryFolders(driver = ""): string[] {
   const pythons = [env.CONDA_PREFIX, env.VIRTUAL_ENV].filter(isSet);
   const condas = [env.CONDA_PREFIX].filter(isSet).map((prefix) => join(prefix, "lib"));
   return [
+    ...configured,
     ...list,
     ...own,
     ...toolkits,

@@ -2,7 +2,7 @@
 import { CpuLevel } from "../program/abi.gen.ts";
 import { DeviceError } from "../util/errors.ts";
 import { DeviceBuffer } from "./buffer.ts";
-import { cudaLibraryFolders } from "./cuda_libraries.ts";
+import { cudaLibraryFolders, driverIn } from "./cuda_libraries.ts";
 import { type Library, openLibrary } from "./library.ts";
 import { checked, readText } from "./native_error.ts";
 import { LoadedProgram, type Ticket } from "./program.ts";
@@ -199,14 +199,18 @@ function levelFromEnvironment(): Level | undefined {
 /** Default driver: THESEUS_CUDA_DRIVER, else the system's. */
 export interface GpuOptions {
   readonly driver?: string;
+  /** Folders in which CUDA's libraries, and a driver, are looked for first. */
+  readonly libraries?: readonly string[];
 }
 
 /** GPU `ordinal` of those that CUDA_VISIBLE_DEVICES leaves; throws when it or its driver is not fit. */
 export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
   const library = openLibrary();
-  const driver = options.driver ?? process.env.THESEUS_CUDA_DRIVER ?? "";
+  const { libraries = [] } = options;
+  // An empty variable is none.
+  const driver = options.driver ?? (process.env.THESEUS_CUDA_DRIVER || driverIn(libraries));
   const path = Buffer.from(driver);
-  const folders = Buffer.from(cudaLibraryFolders(driver).join("\n"));
+  const folders = Buffer.from(cudaLibraryFolders(driver, libraries).join("\n"));
   const stepwise = process.env.THESEUS_CUDA_STEPWISE === "1" ? 1 : 0;
   const measures = process.env.THESEUS_CUDA_TUNE === "0" ? 0 : 1;
   const handle = checked(

@@ -2,7 +2,7 @@
 
 export { DeviceBuffer } from "./buffer.ts";
 export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";
-export { cudaLibraryFolders } from "./cuda_libraries.ts";
+export { cudaLibraryFolders, foundCudaLibrary } from "./cuda_libraries.ts";
 export {
   Device,
   type DeviceInfo,

@@ -74,6 +74,12 @@ export const trainingFields = {
     "auto",
     "cpu, cuda or cuda:1 (of those that CUDA_VISIBLE_DEVICES leaves); auto: a fit GPU, else the CPU",
   ),
+  cudaLibraries: field(
+    "training/cuda_libraries",
+    list(string()),
+    [],
+    "folders in which CUDA's libraries (cuBLASLt, a driver) are looked for before all others",
+  ),
   threads: field(
     "training/threads",
     nullable(int({ min: 1 })),

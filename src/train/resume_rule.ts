@@ -10,7 +10,7 @@ export type Change = "free" | "allowed" | "never";
 
 const FREE = [
   ...[/^validation\//, /^checkpoint\//, /^logging\//, /^sampling\//, /^request\//, /^evaluation\//],
-  /^training\/device$/,
+  /^training\/(device|cuda_libraries)$/,
   // The stop limits end a run earlier; the schedule is laid over `steps` alone, which is therefore no such limit.
   /^training\/(threads|stop_tokens|stop_epochs|stop_minutes|preemption_signal)$/,
   /^training\/(skip_nonfinite|spike_factor)$/,

@@ -40,6 +40,12 @@ const FAULTS: [string, string, Record<string, string>, RegExp][] = [
     { THESEUS_VGPU_FAIL_ALLOC: "10" },
     /bytes do not fit into GPU 0/,
   ],
+  [
+    "a GPU that others have filled",
+    "cuda",
+    { THESEUS_VGPU_TAKEN: "4294900000" },
+    /bytes do not fit into GPU 0 .*which has \d+ of \d+ bytes free.*\nhint: other processes/,
+  ],
   ["little memory", "cuda", { THESEUS_VGPU_MEMORY: "1200000" }, /MiB of memory/],
   [
     "a kernel",
@@ -92,4 +98,16 @@ test("auto says nothing without a driver, and why where there is one", async () 
   const old = await train("auto", { THESEUS_VGPU_DRIVER: "12040" });
   expect(old.code).toBe(0);
   expect(old.stderr).toMatch(/using the CPU: .*CUDA 13.0 is needed/);
+});
+
+test("a driver and libraries in folders that the configuration names", async () => {
+  const folder = join(place.path, "named");
+  mkdirSync(folder);
+  copyFileSync(DRIVER, join(folder, "libcuda.so.1"));
+  copyFileSync(join(dirname(DRIVER), "libcublasLt.so.13"), join(folder, "libcublasLt.so.13"));
+  const settings = [`training.cuda_libraries=[${folder}]`, "training.steps=2"];
+  const args = ["run", "named", "run.yaml", ".", "training.device=cuda", ...settings];
+  const { code, stderr } = await place.run(args, { THESEUS_CUDA_DRIVER: "" });
+  expect(stderr).toContain("on GPU 0 (virtual GPU)");
+  expect(code).toBe(0);
 });

@@ -103,7 +103,7 @@ test("the commands take --device", async () => {
 }, 60_000);
 
 test("a GPU without room: auto takes the CPU, and who asked for it hears what to do", async () => {
-  const full = { THESEUS_VGPU_MEMORY: "1000000", THESEUS_VGPU_TAKEN: "900000" };
+  const full = { THESEUS_VGPU_MEMORY: "1000000", THESEUS_VGPU_TAKEN: "100000" };
   const sample = (...how: string[]) =>
     place.run(["sample", "first", "a", "--tokens", "1", "--root", ".", ...how], full);
   const auto = await sample();
