@@ -1,6 +1,7 @@
 /** @file A device: threads, memory and one timeline of runs. Opening one is where an unusable machine is refused. */
 import { CpuLevel } from "../program/abi.gen.ts";
 import { DeviceError } from "../util/errors.ts";
+import { useCachedAlgorithms } from "./algorithms.ts";
 import { DeviceBuffer } from "./buffer.ts";
 import { cudaLibraryFolders, driverIn } from "./cuda_libraries.ts";
 import { type Library, openLibrary } from "./library.ts";
@@ -223,7 +224,9 @@ export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
       measures,
     ),
   );
-  return new Device(library, handle);
+  const device = new Device(library, handle);
+  useCachedAlgorithms(device);
+  return device;
 }
 
 export function openDevice(options: DeviceOptions = {}): Device {

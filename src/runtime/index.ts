@@ -1,4 +1,12 @@
 /** @file The runtime room: devices, buffers and loaded programs of the native library. */
+export {
+  type Algorithms,
+  algorithmsOf,
+  algorithmsText,
+  cacheAlgorithms,
+  readAlgorithms,
+  useAlgorithms,
+} from "./algorithms.ts";
 
 export { DeviceBuffer } from "./buffer.ts";
 export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";

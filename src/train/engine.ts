@@ -6,7 +6,14 @@
 
 import type { HostSlot, Program } from "../program/program.ts";
 import { serialize } from "../program/serialize.ts";
-import type { Device, DeviceBuffer, LoadedProgram, Slot, Ticket } from "../runtime/index.ts";
+import {
+  cacheAlgorithms,
+  type Device,
+  type DeviceBuffer,
+  type LoadedProgram,
+  type Slot,
+  type Ticket,
+} from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
 import { type HostValue, readValue, valueIn, writeValue } from "./host_values.ts";
 import type { ProgramName, Programs } from "./job_programs.ts";
@@ -51,6 +58,7 @@ export class Engine {
     try {
       if (arenaBytes > 0) this.arena = this.alloc(arenaBytes);
       for (const [name, { program }] of programs) this.loaded.set(name, this.load(program));
+      cacheAlgorithms(device);
     } catch (error) {
       // The device may serve others.
       this.free();

@@ -13,6 +13,7 @@ import { scheduleFields } from "../optim/fields.ts";
 import type { Device } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
+import { keepRunAlgorithms, useRunAlgorithms } from "./algorithm_record.ts";
 import { batchOf } from "./batch_size.ts";
 import { beginWeights, settledRequest } from "./beginning.ts";
 import { type Checkpointer, checkpointerOf, type RunState } from "./checkpointer.ts";
@@ -110,7 +111,9 @@ async function trainOn(
 ): Promise<RunFinished> {
   const run = openRun(request, model, device, dataset.record);
   try {
+    useRunAlgorithms(run.directory, device);
     const engine = openEngine(device, run.prepared);
+    keepRunAlgorithms(run.directory, device);
     const { totalBytes } = run.prepared.memory;
     try {
       return await trainIn(run, engine, model, dataset, request, totalBytes);

@@ -4,6 +4,7 @@
 ///   THESEUS_VGPU_TIMES=seed        other algorithms are the fastest
 ///   THESEUS_VGPU_FAIL_MATMUL=k     the k-th product is refused
 ///   THESEUS_VGPU_EPILOGUES=0       no epilogue but the bias
+///   THESEUS_VGPU_CUBLASLT=130100   its version
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,10 +58,7 @@ static_assert(sizeof(Heuristic) == 96, "as cublasLtMatmulHeuristicResult_t");
 
 const u64 magic = 0x7468657365757301ull;
 
-static u64 setting(const char* name, u64 otherwise) {
-    const char* text = getenv(name);
-    return text && *text ? strtoull(text, 0, 10) : otherwise;
-}
+static u64 setting(const char* name, u64 otherwise) { return theseus_virtual_setting(name, otherwise); }
 
 // --- Algorithms -----------------------------------------------------------------------------------------------------
 

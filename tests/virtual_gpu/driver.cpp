@@ -241,6 +241,9 @@ API theseus_virtual_counts(u64* out) {
     memcpy(out, counts, sizeof counts);
     return SUCCESS;
 }
+extern "C" __attribute__((visibility("default"))) uint64_t theseus_virtual_setting(const char* name, uint64_t otherwise) {
+    return setting(name, otherwise);
+}
 API theseus_virtual_gpu_work(Stream* s, const HostWork* host) {
     Locked l;
     Work w = {HOST};

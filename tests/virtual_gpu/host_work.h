@@ -10,3 +10,5 @@ struct HostWork {
 };
 
 extern "C" int theseus_virtual_gpu_work(struct Stream* stream, const HostWork* work);
+/// A number from the environment, or what a test has set instead.
+extern "C" uint64_t theseus_virtual_setting(const char* name, uint64_t otherwise);

@@ -19,7 +19,10 @@ export interface Asked {
   readonly waits: number;
 }
 
-type Setting = "FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "MEMORY" | "TAKEN" | "SEED";
+type Setting =
+  | ("FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "MEMORY" | "TAKEN" | "SEED")
+  /** Of the stand-in for cuBLASLt. */
+  | ("TIMES" | "EPILOGUES" | "CUBLASLT");
 
 export class StandIn {
   private readonly symbols;

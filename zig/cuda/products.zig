@@ -19,6 +19,10 @@ pub const bias_bytes = 1 << 19;
 pub const Choice = struct {
     algorithm: Algorithm,
     workspace_bytes: u64,
+    /// Of one run when it was chosen; 0: it was not measured.
+    microseconds: f32 = 0,
+    /// By a program of this process.
+    is_used: bool = false,
 };
 
 /// A product with its algorithm, ready to be launched.
@@ -107,15 +111,19 @@ pub const Products = struct {
         };
         var buffer: [product_file.key_bytes_max]u8 = undefined;
         const key = product.key(&buffer);
-        if (x.choices.get(key)) |choice| {
-            prepared.choice = choice;
-            if (x.is_sound(&prepared)) return prepared;
+        if (x.choices.getPtr(key)) |choice| {
+            prepared.choice = choice.*;
+            if (x.is_sound(&prepared)) {
+                choice.is_used = choice.is_used or !counts;
+                return prepared;
+            }
         }
         prepared.choice = try search_file.search(x, &prepared, x.measures and !counts) orelse {
             descriptors.deinit(&x.lt);
             return null;
         };
         if (counts) return prepared;
+        prepared.choice.is_used = true;
         x.searches += 1;
         x.keep(key, prepared.choice) catch
             return failure.raise(error.OutOfMemory, "no memory for the choice of an algorithm", .{});
@@ -153,13 +161,16 @@ pub const Products = struct {
         place.value_ptr.* = choice;
     }
 
-    /// A line a choice: the algorithm in hexadecimal digits, bytes of workspace, the product.
+    /// A line a choice that is used: the algorithm in hexadecimal digits, bytes of workspace, microseconds, the product.
     pub fn write_choices(x: *const Products, writer: *std.Io.Writer) std.Io.Writer.Error!void {
         var each = x.choices.iterator();
         while (each.next()) |entry| {
-            try writer.print("{x} {d} {s}\n", .{
-                std.mem.asBytes(&entry.value_ptr.algorithm),
-                entry.value_ptr.workspace_bytes,
+            const choice = entry.value_ptr;
+            if (!choice.is_used) continue;
+            try writer.print("{x} {d} {d:.1} {s}\n", .{
+                std.mem.asBytes(&choice.algorithm),
+                choice.workspace_bytes,
+                choice.microseconds,
                 entry.key_ptr.*,
             });
         }
@@ -174,12 +185,13 @@ pub const Products = struct {
 
     fn read_choice(x: *Products, line: []const u8) !void {
         var words = std.mem.splitScalar(u8, line, ' ');
-        var choice: Choice = undefined;
+        var choice: Choice = .{ .algorithm = undefined, .workspace_bytes = 0 };
         const digits = words.next() orelse return error.Malformed;
         const bytes = std.mem.asBytes(&choice.algorithm);
         if (digits.len != 2 * bytes.len) return error.Malformed;
         _ = try std.fmt.hexToBytes(bytes, digits);
         choice.workspace_bytes = try std.fmt.parseInt(u64, words.next() orelse "", 10);
+        choice.microseconds = try std.fmt.parseFloat(f32, words.next() orelse "");
         const key = words.rest();
         if (key.len == 0 or key.len > product_file.key_bytes_max) return error.Malformed;
         try x.keep(key, choice);

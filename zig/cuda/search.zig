@@ -39,8 +39,7 @@ pub fn search(x: *Products, prepared: *Prepared, measures: bool) Error!?Choice {
     const ready = stage orelse return choice_of(&found[0]);
     defer ready.free(x.gpu);
     try prepared.descriptors.point(&x.lt, &prepared.product, ready.at.bias, ready.at.aux);
-    const best = try fastest(x, prepared, found, &ready);
-    return choice_of(&found[best]);
+    return try fastest(x, prepared, found, &ready);
 }
 
 fn choice_of(proposal: *const Heuristic) Choice {
@@ -137,10 +136,10 @@ fn fastest(
     prepared: *Prepared,
     found: []const Heuristic,
     stage: *const Stage,
-) Error!usize {
-    var best: usize = 0;
+) Error!Choice {
+    var best = choice_of(&found[0]);
     var best_ms: f32 = std.math.inf(f32);
-    for (found, 0..) |*proposal, i| {
+    for (found) |*proposal| {
         prepared.choice = choice_of(proposal);
         // The first time loads code.
         const first_ms = try stage.time(x, prepared, 1) orelse continue;
@@ -153,7 +152,8 @@ fn fastest(
             const ms = try stage.time(x, prepared, repeats) orelse break;
             if (ms >= best_ms) continue;
             best_ms = ms;
-            best = i;
+            best = prepared.choice;
+            best.microseconds = ms * 1000;
         }
     }
     return best;

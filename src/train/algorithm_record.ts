@@ -1,0 +1,43 @@
+/**
+ * @file algorithms.json of a run's folder: which of cuBLASLt's algorithms its products got. A run that goes on gets them again,
+ * whatever the cache of the machine says by then, and so goes on with the same bits.
+ */
+import { join } from "node:path";
+import {
+  type Algorithms,
+  algorithmsOf,
+  algorithmsText,
+  type Device,
+  readAlgorithms,
+  useAlgorithms,
+} from "../runtime/index.ts";
+import { writeAtomically } from "../util/atomic_file.ts";
+import { log } from "../util/log.ts";
+
+const FILE = "algorithms.json";
+
+const version = (number: number): string =>
+  `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
+
+const originText = ({ gpu, cuda_version, cublaslt_version }: Algorithms): string =>
+  `${gpu} with CUDA ${version(cuda_version)} and cuBLASLt ${Math.floor(cublaslt_version / 10_000)}.` +
+  `${Math.floor((cublaslt_version % 10_000) / 100)}.${cublaslt_version % 100}`;
+
+/** Before the programs are loaded. */
+export function useRunAlgorithms(directory: string, device: Device): void {
+  const record = readAlgorithms(join(directory, FILE));
+  const now = algorithmsOf(device);
+  if (record === null || now === null || useAlgorithms(device, record)) return;
+  // That the kernels are others has been said already.
+  if (record.capability !== now.capability) return;
+  log.warn(
+    `this run's products were computed on ${originText(record)}, ` +
+      `from now on it is ${originText(now)}: bits may differ`,
+  );
+}
+
+/** When they are loaded. */
+export function keepRunAlgorithms(directory: string, device: Device): void {
+  const record = algorithmsOf(device);
+  if (record !== null) writeAtomically(join(directory, FILE), algorithmsText(record));
+}
