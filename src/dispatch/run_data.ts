@@ -133,6 +133,8 @@ async function failing(host: Host, tests: readonly string[], environment: string
   const script = [
     `eval "$(head -c ${input.length})"`,
     `cache="\${HF_HUB_CACHE:-\${HF_HOME:-\${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub}"`,
+    // As theseus itself reads it.
+    `case "$cache" in '~/'*) cache=$HOME/\${cache#'~/'} ;; esac`,
     ...tests.map((each, i) => `{ ${each}; } || echo ${i}`),
     ":",
   ];

@@ -28,7 +28,7 @@ test("commands, and commands below them", async () => {
 });
 
 test("options, also those of all commands and those that repeat", async () => {
-  expect(await completionsOf(["run", "--f"])).toEqual(["--fresh"]);
+  expect(await completionsOf(["run", "--f"])).toEqual(["--fresh", "--fetch-only"]);
   expect(await completionsOf(["run", "--st"])).toEqual(["--stage"]);
   expect(await completionsOf(["runs", "--js"])).toEqual(["--json"]);
   expect(await completionsOf(["checkpoint", "prune", "--k"])).toEqual(["--keep"]);
