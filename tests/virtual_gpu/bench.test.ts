@@ -42,6 +42,22 @@ test("a step, with its figures and its profile", async () => {
   expect(kept()).toBe(before);
 }, 60_000);
 
+test("every kernel, beside a copy and a square product", async () => {
+  const before = kept();
+  const how = ["--device", "cuda:0", "--shapes", "tiny", "--runs", "1", "--json"];
+  const { figures, stderr } = await bench("bench/kernels_cuda.ts", ...how);
+  expect(figures).toMatchObject({ bench: "kernels", virtual: true, shapes: "tiny" });
+  expect(figures["copy_GB/s"]).toBeGreaterThan(0);
+  const { kernels } = figures;
+  for (const name of ["layer_norm", "layer_norm_grad + residual", "bias gradient", "transpose"])
+    expect(kernels[name]["GB/s"], name).toBeGreaterThan(0);
+  for (const name of ["qkv", "attention", "attention_grad"])
+    expect(kernels[name]["TFLOP/s"], name).toBeGreaterThan(0);
+  expect(stderr).toContain("VIRTUAL");
+  expect(stderr).toContain("are not kept");
+  expect(kept()).toBe(before);
+}, 60_000);
+
 test("a step beside a peer in the same call", async () => {
   const peer = join(folder, "python");
   const said = '{"peer": "stub", "tokens_per_s": 1, "ms_per_step": 64000, "first_step_s": 1,';
