@@ -32,7 +32,7 @@ test("the first steps, then the others, and a step that failed again", async () 
   expect(all.code).toBe(0);
   const lines = readFileSync(join(folder, "results.jsonl"), "utf8").trim().split("\n");
   const results = lines.map((line) => JSON.parse(line));
-  expect(results.length).toBe(15);
+  expect(results.length).toBeGreaterThanOrEqual(15);
   for (const { step, result, virtual } of results)
     expect([step, result, virtual]).toEqual([step, "pass", true]);
   const bench = results.find(({ step }) => /step-bench/.test(step));
