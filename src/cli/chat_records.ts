@@ -1,7 +1,7 @@
 /** @file The conversations of a file: JSON lines, one JSON record, or a list of them, rendered one after the other. */
 import type { ChatTemplate } from "../data/chat/chat_template.ts";
 import { parseExactJson } from "../data/chat/exact_json.ts";
-import { readConversation } from "../data/chat/read_conversation.ts";
+import { type ChatFormat, readConversation } from "../data/chat/read_conversation.ts";
 import { type RenderedConversation, renderConversation } from "../data/chat/render_conversation.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { DataError } from "../util/errors.ts";
@@ -16,6 +16,8 @@ interface Options {
   readonly template: ChatTemplate;
   readonly tokenizer: Tokenizer;
   readonly system: string | undefined;
+  readonly format: ChatFormat | undefined;
+  readonly fields: Readonly<Record<string, string>> | undefined;
 }
 
 function parsed(text: string, path: string, line: number): unknown {
@@ -42,9 +44,9 @@ function* recordsOf(text: string, path: string): Generator<readonly [number, unk
 }
 
 export function* chatsOf(bytes: Uint8Array, options: Options): Generator<ShownChat> {
-  const { path, template, tokenizer, system } = options;
+  const { path, template, tokenizer, ...how } = options;
   for (const [line, record] of recordsOf(new TextDecoder().decode(bytes), path)) {
-    const conversation = readConversation(record, { system, place: { path, line } });
+    const conversation = readConversation(record, { ...how, place: { path, line } });
     yield { line, ...renderConversation(conversation, template, tokenizer) };
   }
 }

@@ -36,6 +36,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "learn a vocabulary, or look into a tokenizer",
     load: () => import("./tokenizer.ts"),
   },
+  data: {
+    summary: "check a folder of tokens",
+    load: () => import("./data.ts"),
+  },
   sample: { summary: "write text with a trained run", load: () => import("./sample.ts") },
   chat: { summary: "talk to a model at the terminal", load: () => import("./chat.ts") },
   serve: { summary: "answer OpenAI's clients over HTTP", load: () => import("./serve.ts") },

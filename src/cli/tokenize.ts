@@ -1,5 +1,7 @@
 /** @file theseus tokenize: what a text, or a file of conversations, becomes as tokens. Bulk work is the job data/tokenize. */
 import { readFileSync } from "node:fs";
+import { fieldNames } from "../data/chat/field_names.ts";
+import { CHAT_FORMATS, type ChatFormat } from "../data/chat/read_conversation.ts";
 import { missingMarkers, templateFor } from "../data/chat/template_for.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
@@ -26,6 +28,13 @@ async function inputOf(file: string | undefined, text: string | undefined): Prom
     const why = error instanceof Error ? error.message : String(error);
     throw new UserError(`cannot read the text: ${why}`, { code: "not_found" });
   }
+}
+
+function formatNamed(name: string | undefined): ChatFormat | undefined {
+  const found = CHAT_FORMATS.find((format) => format === name);
+  if (name !== undefined && found === undefined)
+    throw new UsageError(`--format: expected ${CHAT_FORMATS.join(", ")}, got ${name}`);
+  return found;
 }
 
 const write = (text: string): void => void process.stdout.write(text);
@@ -105,17 +114,31 @@ export default command({
       valueHint: "TEXT",
       description: "with --chat: the system prompt where there is none",
     },
+    format: {
+      type: "string",
+      valueHint: "FORMAT",
+      description: `with --chat: ${CHAT_FORMATS.join(", ")}; else found out from each record`,
+    },
     date: {
       type: "string",
       valueHint: "DAY",
       description: "with --chat: the day that templates write",
     },
   },
-  async run({ args }) {
+  repeated: {
+    field: {
+      valueHint: "USUAL=OWN",
+      description: "with --chat: a field that is not called as usual: messages=dialog",
+    },
+  },
+  async run({ args, repeated }) {
     const { chat, tokenizer: name } = args;
     if (name === undefined) throw new UsageError("tokenize expects --tokenizer T");
-    if (chat === undefined && (args.system !== undefined || args.date !== undefined))
-      throw new UsageError("--system and --date go with --chat");
+    const format = formatNamed(args.format);
+    const fields = fieldNames(repeated.field);
+    const ofChats = [args.system, args.date, format, fields];
+    if (chat === undefined && ofChats.some((each) => each !== undefined))
+      throw new UsageError("--system, --date, --format and --field go with --chat");
     if (chat !== undefined && args.special === true)
       throw new UsageError(
         "--special does not go with --chat: the template's are tokens, the messages' are text",
@@ -140,7 +163,9 @@ export default command({
     if (template.dependsOnToday && args.date === undefined)
       log.warn(`the template ${template.name} writes the date; --date fixes it`);
     chats(
-      chatsOf(input.bytes, { path: input.path, template, tokenizer, system: args.system }),
+      chatsOf(input.bytes, {
+        ...{ path: input.path, template, tokenizer, system: args.system, format, fields },
+      }),
       tokenizer,
       style,
     );

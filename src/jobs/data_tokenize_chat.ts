@@ -2,6 +2,7 @@
  * @file The jobs data/tokenize_rows and data/tokenize_pairs: conversations become rows with a loss mask, or pairs of a chosen and a
  * rejected answer.
  */
+import { fieldNames } from "../data/chat/field_names.ts";
 import { sourceFields } from "../data/sources/fields.ts";
 import { resolveSource } from "../data/sources/resolve.ts";
 import { chatFields, rowsFields, tokensFields } from "../data/tokenize/fields.ts";
@@ -26,8 +27,13 @@ async function runChat(context: TaskContext, kind: "rows" | "pairs") {
       place: { key: "rows.overlong" },
     });
   const { files, format, textField } = await resolveSource(config.values(sourceFields), kind);
-  const given = config.values(chatFields);
-  const chat = { ...given, format: given.format ?? format, maxTokens, overlong };
+  const { fields: named, ...given } = config.values(chatFields);
+  const fields = fieldNames(named, { key: "chat.fields" });
+  const chat = {
+    ...{ ...given, format: given.format ?? format, maxTokens, overlong },
+    // What is not said is no part of the settings that folders are compared by.
+    ...(fields === undefined ? {} : { fields }),
+  };
   const text = { textField, startToken: "none", endToken: "none" };
   return runTokenization(context, { kind, files, text, chat });
 }

@@ -49,6 +49,29 @@ test("conversations, a record a line or as a list", async () => {
   );
 });
 
+test("a format by name, and fields that are called otherwise", async () => {
+  const record = { dialog: CHATS[0]?.messages, prompt: "a", response: "b" };
+  place.file("own.jsonl", JSON.stringify(record));
+  const chat = ["tokenize", "own.jsonl", "--tokenizer", "gpt2", "--chat", "plain"];
+  const textOf = async (...more: string[]) =>
+    JSON.parse((await place.run([...chat, "--json", ...more])).stdout).conversations[0].text;
+  expect(await textOf()).toContain("User: a");
+  const named = ["--field", "messages=dialog"];
+  expect(await textOf(...named, "--format", "openai")).toContain("Assistant: yo");
+  const both = await place.run([...chat, ...named]);
+  expect([both.code, both.stderr]).toEqual([6, expect.stringContaining("fits openai and prompt")]);
+  for (const [args, what] of [
+    [["--format", "csv"], "--format: expected openai, sharegpt, alpaca, prompt, got csv"],
+    [["--field", "dialog"], 'expected a field as USUAL=OWN, got "dialog"'],
+    [["--field", "dialogue=x"], 'no format has a field "dialogue"'],
+  ] as const) {
+    const { code, stderr } = await place.run([...chat, ...args]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(what)]);
+  }
+  const text = await place.run(["tokenize", "text.txt", "--tokenizer", "gpt2", ...named]);
+  expect([text.code, text.stderr]).toEqual([2, expect.stringContaining("go with --chat")]);
+});
+
 test("colours on demand, and never with NO_COLOR", async () => {
   const args = ["tokenize", "chats.jsonl", "--tokenizer", "gpt2", "--chat", "plain", "--show"];
   const colored = await place.run(args, { NO_COLOR: "", FORCE_COLOR: "1" });

@@ -51,16 +51,12 @@ pub const Merger = struct {
         while (true) {
             const smallest = smallest_of(results, count);
             if (smallest == none) return ids[0..count];
-            var at: usize = 0;
-            while (results[at] != smallest) at += 1;
+            const at = place_of(results, smallest);
             // Token `at` takes the place of itself and its neighbour; the rest moves up.
             ids[at] = smallest;
             count -= 1;
-            var i = at + 1;
-            while (i < count) : (i += 1) {
-                ids[i] = ids[i + 1];
-                results[i] = results[i + 1];
-            }
+            move_up(ids, at + 1, count);
+            move_up(results, at + 1, count);
             results[count] = none;
             results[count - 1] = none;
             if (at + 1 < count) results[at] = pairs.get(smallest, ids[at + 1]);
@@ -74,6 +70,27 @@ pub const Merger = struct {
         var i: usize = lanes;
         while (i < count) : (i += lanes) row = @min(row, @as(Row, results[i..][0..lanes].*));
         return @reduce(.Min, row);
+    }
+
+    /// Of the first that is the smallest, which is there.
+    inline fn place_of(results: *const [short_max + lanes]u32, smallest: u32) usize {
+        @setRuntimeSafety(false);
+        const wanted: Row = @splat(smallest);
+        var i: usize = 0;
+        while (true) : (i += lanes) {
+            const hits: u8 = @bitCast(@as(Row, results[i..][0..lanes].*) == wanted);
+            if (hits != 0) return i + @ctz(hits);
+        }
+    }
+
+    /// row[i] = row[i + 1] for i in [from, to), a vector at a time; what lies beyond is written, too, and never read.
+    inline fn move_up(row: *[short_max + lanes]u32, from: usize, to: usize) void {
+        @setRuntimeSafety(false);
+        var i = from;
+        while (i < to) : (i += lanes) {
+            const next: Row = row[i + 1 ..][0..lanes].*;
+            row[i..][0..lanes].* = next;
+        }
     }
 
     fn merge_long(

@@ -35,6 +35,11 @@ const USUAL = {
   prompt: ["prompt", "response", "completion", "system", "tools"],
 } as const satisfies Record<ChatFormat, readonly string[]>;
 
+/** All of them, and those of pairs. */
+export const USUAL_FIELDS: readonly string[] = [
+  ...new Set([...Object.values(USUAL).flat(), "chosen", "rejected"]),
+];
+
 /** A record under the usual names. */
 function named(record: Json, options: ReadOptions, place: ErrorPlace): Json {
   const { fields } = options;

@@ -18,6 +18,8 @@ export interface ShardFile {
   readonly bytes: number;
   /** XXH3 of the content, in hex, as in checkpoints. */
   readonly hash: string;
+  /** The hash after every 8 MiB: it tells where a file is damaged (shard_hash.ts). */
+  readonly steps?: readonly string[];
 }
 
 export interface Shard {

@@ -55,13 +55,17 @@ class Reader {
 }
 
 function shardFile(reader: Reader, value: unknown, where: string, bytes: number): ShardFile {
-  const map = reader.map(value, where, ["file", "bytes", "hash"]);
+  const map = reader.map(value, where, ["file", "bytes", "hash", "steps"]);
   const file = reader.text(map.file, `${where}.file`);
   if (/[/\\\0]/.test(file) || file.startsWith("."))
     reader.fail(`${where}.file`, "the name of a file beside index.json", file);
   const has = reader.count(map.bytes, `${where}.bytes`);
   if (has !== bytes) reader.fail(`${where}.bytes`, `${bytes}, by the counts`, has);
-  return { file, bytes, hash: reader.text(map.hash, `${where}.hash`) };
+  const hash = reader.text(map.hash, `${where}.hash`);
+  if (map.steps === undefined) return { file, bytes, hash };
+  const at = `${where}.steps`;
+  const steps = reader.list(map.steps, at).map((step, i) => reader.text(step, `${at}[${i}]`));
+  return { file, bytes, hash, steps };
 }
 
 const SHARD_KEYS = [

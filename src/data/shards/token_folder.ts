@@ -2,10 +2,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../../util/errors.ts";
-import { hashFile } from "../../util/window_hash.ts";
 import { FileReader } from "./file_reader.ts";
 import { INDEX_FILE, type ShardFile, type SplitName, type TokensIndex } from "./format.ts";
 import { parseIndex } from "./read_index.ts";
+import { type Damage, damageOf } from "./shard_hash.ts";
 import { ShardStore } from "./shard_store.ts";
 
 export function readIndex(folder: string): TokensIndex {
@@ -65,16 +65,19 @@ export class TokenFolder {
     return new ShardStore(this.path, this.index, split, this.files);
   }
 
-  /** Hashes every file; throws a DataError naming the first that is damaged. Lets other work run in between. */
+  /** Every file, hashed when it is asked for; damage is null for one that is sound. Lets other work run in between. */
+  async *checks(): AsyncGenerator<{ readonly file: ShardFile; readonly damage: Damage | null }> {
+    for (const file of filesOf(this.index)) yield { file, damage: await damageOf(this.path, file) };
+  }
+
+  /** Throws a DataError naming the first file that is damaged. */
   async verify(): Promise<void> {
-    for (const file of filesOf(this.index)) {
-      const path = join(this.path, file.file);
-      const hash = await hashFile(path);
-      if (hash !== file.hash)
-        throw new DataError(`${path} is damaged: its hash is ${hash}, expected ${file.hash}`, {
-          hint: "remove the folder and tokenize again, or copy it anew",
-        });
-    }
+    for await (const { file, damage } of this.checks())
+      if (damage !== null)
+        throw new DataError(
+          `${join(this.path, file.file)} is damaged between byte ${damage.from} and ${damage.to}: the hash to there is ${damage.hash}`,
+          { hint: "remove the folder and tokenize again, or copy it anew" },
+        );
   }
 
   close(): void {

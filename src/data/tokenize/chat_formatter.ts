@@ -13,6 +13,8 @@ export interface ChatSpec {
   readonly template: string;
   /** Null: found out from the record's keys. */
   readonly format: ChatFormat | null;
+  /** Own names of fields by the usual ones; without: all are usual. */
+  readonly fields?: Readonly<Record<string, string>>;
   /** Of conversations that have none. */
   readonly system: string | null;
   /** What templates take for today. */

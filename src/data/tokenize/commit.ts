@@ -2,19 +2,10 @@
  * @file From finished parts to the folder of tokens: parts take their places in the order of the input, and index.json is written last.
  * Every step can be repeated, so a kill in between is finished by the next attempt.
  */
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { syncFolder, writeAtomically } from "../../util/atomic_file.ts";
 import { VERSION } from "../../util/version.ts";
-import { WINDOW_BYTES, WindowHash } from "../../util/window_hash.ts";
 import {
   INDEX_FILE,
   type Shard,
@@ -24,29 +15,13 @@ import {
   TOKENS_VERSION,
   type TokensIndex,
 } from "../shards/format.ts";
+import { hashedFile } from "../shards/shard_hash.ts";
 import type { PartResult } from "./run_part.ts";
 import { partFile } from "./split_writer.ts";
 
 export interface CommittedPart {
   readonly folder: string;
   readonly result: PartResult;
-}
-
-export function hashedFile(folder: string, file: string): ShardFile {
-  const path = join(folder, file);
-  const hash = new WindowHash();
-  const window = new Uint8Array(WINDOW_BYTES);
-  const fd = openSync(path, "r");
-  let bytes = 0;
-  try {
-    for (let n = readSync(fd, window); n > 0; n = readSync(fd, window)) {
-      hash.update(window.subarray(0, n));
-      bytes += n;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  return { file, bytes, hash: hash.digest() };
 }
 
 const OURS = /^(train|validation)-\d{5,}\.(tokens|starts|mask)$/;

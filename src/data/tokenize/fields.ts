@@ -1,6 +1,6 @@
 /** @file Configuration of the tokenization jobs. */
 import { field } from "../../config/field.ts";
-import { enumOf, float, int, nullable, string } from "../../config/schema.ts";
+import { enumOf, float, int, list, nullable, string } from "../../config/schema.ts";
 import { CHAT_FORMATS } from "../chat/read_conversation.ts";
 import { OVERLONG } from "./chat_formatter.ts";
 
@@ -65,6 +65,12 @@ export const chatFields = {
     nullable(enumOf(CHAT_FORMATS)),
     null,
     "how conversations are written; null: the dataset's own, else found out from each record's fields",
+  ),
+  fields: field(
+    "chat/fields",
+    list(string()),
+    [],
+    "fields that are not called as usual: [messages=dialog]",
   ),
   system: field(
     "chat/system",

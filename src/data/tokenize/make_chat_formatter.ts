@@ -15,10 +15,11 @@ export function makeChatFormatter(
   chat: ChatSpec,
   tokenizer: Tokenizer,
 ): Formatter {
-  const { template: templateName, date, format, system } = chat;
+  const { template: templateName, date, format, fields, system } = chat;
   const template = templateFor(templateName, tokenizer, date === null ? {} : { date });
   const options = {
     ...(format === null ? {} : { format }),
+    ...(fields === undefined ? {} : { fields }),
     ...(system === null ? {} : { system }),
   };
   const one = (conversation: Conversation): Rendered =>

@@ -2,13 +2,14 @@
  * @file Byte-level BPE through the native encoder, for every vocabulary that it can do exactly; what stands in the way of the others
  * is said, and they go through the reference.
  */
+import { isAscii } from "node:buffer";
 import { availableParallelism } from "node:os";
 import { type BpeVocabulary, NativeError, NativeTokenizer } from "../../runtime/index.ts";
 import type { Tokens } from "../tokenizer.ts";
 import type { Encoder } from "./encoder.ts";
-import { composed, composedText } from "./normalize.ts";
+import { composedParts, composedText, MAY_COMPOSE } from "./normalize.ts";
 import { wordPatternOf } from "./patterns.ts";
-import { bytesAsText } from "./text_bytes.ts";
+import { exactText } from "./text_bytes.ts";
 import type { TokenTable } from "./token_table.ts";
 import {
   type AddedToken,
@@ -22,6 +23,12 @@ function matcherOf(added: readonly AddedToken[]): RegExp {
   if (added.length === 0) return /(?!)/g;
   const longestFirst = added.map(({ content }) => content).toSorted((a, b) => b.length - a.length);
   return new RegExp(longestFirst.map((each) => RegExp.escape(each)).join("|"), "gu");
+}
+
+/** What may have to be composed: nothing of ASCII, and bytes where they are no text. */
+function textToCompose(text: string | Uint8Array): string | Uint8Array {
+  if (typeof text === "string") return text;
+  return isAscii(text) ? "" : (exactText(text) ?? text);
 }
 
 export class Native implements Encoder {
@@ -57,10 +64,10 @@ export class Native implements Encoder {
   }
 
   private encodeComposed(text: string | Uint8Array, parseSpecial: boolean): Tokens {
-    const whole = composed(text);
-    if (typeof whole !== "string" || whole === text) return this.ids(whole, parseSpecial);
+    const raw = textToCompose(text);
+    if (typeof raw !== "string") return this.ids(composedParts(raw), parseSpecial);
+    if (!MAY_COMPOSE.test(raw)) return this.ids(text, parseSpecial);
     // Added tokens are found in the text as it came, and only what stands between them is composed.
-    const raw = typeof text === "string" ? text : bytesAsText(text);
     let joined = "";
     let from = 0;
     for (const match of raw.matchAll(this.matcher)) {

@@ -1,5 +1,4 @@
 /** @file Unicode's composed form (NFC) of text that may not be UTF-8 everywhere: broken bytes stay as they are. */
-import { isAscii } from "node:buffer";
 import { NEWER_MARKS } from "./newer_marks.gen.ts";
 import { exactText, textAsBytes } from "./text_bytes.ts";
 
@@ -33,7 +32,8 @@ function characterLength(bytes: Uint8Array, at: number): number {
   return exactText(bytes.subarray(at, at + length))?.length === undefined ? 0 : length;
 }
 
-function composedParts(bytes: Uint8Array): Uint8Array {
+/** Of bytes that are no text as a whole. */
+export function composedParts(bytes: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [];
   let start = 0;
   let at = 0;
@@ -54,12 +54,4 @@ function composedParts(bytes: Uint8Array): Uint8Array {
   }
   flush();
   return Buffer.concat(parts);
-}
-
-/** The composed text, or the composed bytes of what is no text; as it came when there is nothing to compose. */
-export function composed(text: string | Uint8Array): string | Uint8Array {
-  if (typeof text === "string") return composedText(text);
-  if (isAscii(text)) return text;
-  const exact = exactText(text);
-  return exact === undefined ? composedParts(text) : composedText(exact);
 }

@@ -211,3 +211,15 @@ test("numbers that JavaScript would write otherwise reach the template as they a
     'q{"a": 12345678901234567890, "b": 1.0, "7": 1000.0}',
   ]);
 });
+
+test("fields that are called otherwise", async () => {
+  const dialogs = Array.from({ length: 20 }, (_, i) => ({ dialog: talk(i).messages }));
+  place.file("dialogs.jsonl", dialogs.map((each) => JSON.stringify(each)).join("\n"));
+  const named = "chat.fields=[messages=dialog]";
+  expect((await rows("dialogs", "dialogs.jsonl", named)).code).toBe(0);
+  expect(rowsOf("dialogs")).toEqual(rowsOf("rows"));
+  const missing = await rows("missing", "chat.jsonl", named);
+  expect([missing.code, missing.stderr]).toEqual([6, expect.stringContaining('as "messages"')]);
+  const bad = await rows("bad", "chat.jsonl", "chat.fields=[dialog]");
+  expect([bad.code, bad.stderr]).toEqual([2, expect.stringContaining("USUAL=OWN")]);
+});
