@@ -170,7 +170,9 @@ test.each(CASES.map((one) => [nameOf(one), one] as const))("%s", (_, one) => {
   if (stored === "f32") expect(error).toBeGreaterThan(ROUNDING / 100);
   const [lse, exactLse] = pair("lse");
   const size = norm(exactLse.data.filter(Number.isFinite));
-  expect(distance(lse.data, exactLse.data)).toBeLessThanOrEqual(1e-6 * size);
+  // Relative to the sums of exponentials, whose logarithm may be near 0; tensor cores cut off sums that a CPU rounds.
+  const limit = 1e-6 * size + 4e-6 * Math.sqrt(lse.data.length);
+  expect(distance(lse.data, exactLse.data)).toBeLessThanOrEqual(limit);
 
   const [gradients, exactGradients] = pair("dqkv");
   const whole = norm(exactGradients.data);
