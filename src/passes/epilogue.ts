@@ -8,7 +8,7 @@ import type { Activation } from "../ops/lowered/matmul.ts";
 import type { BroadcastAttrs } from "../ops/prim/broadcast.ts";
 import { elementCount } from "../util/shapes.ts";
 import type { Consumers } from "./consumers.ts";
-import { availableFrom, nodeOf } from "./graph_queries.ts";
+import { availableFrom, type Moved, nodeOf } from "./graph_queries.ts";
 import { isElementwise } from "./map_groups.ts";
 
 export interface Epilogue {
@@ -35,19 +35,29 @@ const RESIDUAL = 3;
 
 type Draft = { -readonly [K in keyof Epilogue]: Epilogue[K] } & { done: number };
 
-export function epilogueOf(graph: Graph, consumers: Consumers, dot: Id, columns: number): Epilogue {
-  return new Walk(graph, consumers, dot, columns).run();
+/** What the walk looks at. */
+export interface Surroundings {
+  readonly graph: Graph;
+  readonly consumers: Consumers;
+  /** Ends of earlier epilogues. */
+  readonly moved: Moved;
+}
+
+export function epilogueOf(around: Surroundings, dot: Id, columns: number): Epilogue {
+  return new Walk(around, dot, columns).run();
 }
 
 class Walk {
   private readonly graph: Graph;
   private readonly consumers: Consumers;
+  private readonly moved: Moved;
   private readonly columns: number;
   private readonly draft: Draft;
 
-  constructor(graph: Graph, consumers: Consumers, dot: Id, columns: number) {
+  constructor({ graph, consumers, moved }: Surroundings, dot: Id, columns: number) {
     this.graph = graph;
     this.consumers = consumers;
+    this.moved = moved;
     this.columns = columns;
     this.draft = {
       end: dot,
@@ -105,9 +115,9 @@ class Walk {
    * `next`, the node that uses it, unless a saved value has readers before that.
    */
   private admits(operand: Id, next: Id): boolean {
-    if (availableFrom(this.graph, operand) < this.draft.position) return true;
-    if (this.draft.saved !== null || availableFrom(this.graph, operand) >= this.draft.end)
-      return false;
+    const available = availableFrom(this.graph, operand, this.moved);
+    if (available < this.draft.position) return true;
+    if (this.draft.saved !== null || available >= this.draft.end) return false;
     this.draft.position = next;
     return true;
   }

@@ -16,17 +16,20 @@ export function fuseMatmul(graph: Graph, options: FuseMatmulOptions = { fuse: tr
   const edit = new Edit(graph);
   const consumers = new Consumers(graph);
   const updates = options.fuse ? stateUpdates(graph, consumers) : new Set<Id>();
+  // The end of an epilogue is there as soon as its product, so that a later product can take it in turn.
+  const moved = new Map<Id, number>();
   let id = 0;
   for (const node of graph.nodes) {
     if (node.op === "dot") {
       const product = productOf(edit, node);
       const epilogue = options.fuse
-        ? epilogueOf(graph, consumers, id, product.n)
+        ? epilogueOf({ graph, consumers, moved }, id, product.n)
         : plainEpilogue(id);
       const isUpdate = updates.has(rootOf(graph, epilogue.end));
       const early = isUpdate ? earliestPosition(graph, node, epilogue) : epilogue.position;
       const position = Math.min(early, epilogue.position);
       write(edit, node, product, { ...epilogue, position }, isUpdate);
+      moved.set(rootOf(graph, epilogue.end), position);
     }
     id++;
   }

@@ -19,11 +19,14 @@ export function rootOf(graph: Graph, id: Id): Id {
   return at;
 }
 
+/** Where nodes run that a pass has moved. */
+export type Moved = ReadonlyMap<Id, number>;
+
 /** Position from which a value can be read; inputs and constants are there from the start. */
-export function availableFrom(graph: Graph, id: Id): number {
+export function availableFrom(graph: Graph, id: Id, moved: Moved = new Map()): number {
   const root = rootOf(graph, id);
   const { op } = nodeOf(graph, root);
-  return op === "input" || op === "const" ? -1 : root;
+  return op === "input" || op === "const" ? -1 : (moved.get(root) ?? root);
 }
 
 /** A reader of a value: the node, and which of its operands shows the value. */

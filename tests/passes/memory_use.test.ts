@@ -249,4 +249,15 @@ describe("epilogues", () => {
     const compiled = check(b);
     expect(opcodes(compiled)).toEqual(["matmul", "matmul", "matmul"]);
   });
+
+  test("a sum of products whose additions all stand at the end is a chain of products", () => {
+    const b = new Builder("sum_of_products");
+    const x = host(b, "x", [4, 4]);
+    const [p = 0, q = 0, r = 0] = ["u", "v", "w"].map((name) =>
+      matmul(b, x, host(b, name, [4, 4])),
+    );
+    b.output("y", add(b, add(b, p, q), r));
+    const compiled = check(b);
+    expect(opcodes(compiled)).toEqual(["matmul", "matmul", "matmul"]);
+  });
 });
