@@ -211,6 +211,34 @@ real("workers that hang or crash", () => {
   });
 });
 
+real("signals", () => {
+  test.concurrent.each(["here", "slurm"])(
+    "%s: two of them while a checkpoint is written: it is saved, and started again once",
+    async (host) => {
+      const name = `twice-${host}`;
+      await client.submit(name, host, [...slow(100), "--env", "THESEUS_FAULT=write:9:wait"]);
+      const folder = join(client.directory(name), "checkpoints");
+      let seen = "";
+      await client.until(name, "a write that takes long", () => {
+        const open = existsSync(folder) ? readdirSync(folder).find((each) => /tmp/.test(each)) : "";
+        const same = open !== undefined && open !== "" && open === seen;
+        seen = open ?? "";
+        return same;
+      });
+      for (const _ of [1, 2]) {
+        if (host === "here") process.kill(Number(job(name).split(".")[0]), "SIGUSR1");
+        else await cluster.command(["scancel", "--batch", "--signal=USR1", job(name)]);
+        await Bun.sleep(100);
+      }
+      await expectSame(name);
+      expect(client.log(name).match(/== signal before the time limit/g)).toHaveLength(2);
+      expect(client.events(name).map(({ event, next }) => `${event} ${next}`.trim())).toEqual([
+        ...["submitted undefined", "start", "end requeue", "start", "end finished"],
+      ]);
+    },
+  );
+});
+
 real("interruptions without a scheduler", () => {
   test.concurrent.each(PLAIN)(
     "%s: a signal from outside makes the next attempt, at once",

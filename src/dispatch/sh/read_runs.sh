@@ -25,11 +25,14 @@ list_runs | {
       section "run$i.${file##*/}"
       cat "$d/$file" 2>/dev/null
     done
+    latest=$(heartbeat_of "$d")
+    at=$d/heartbeat.json
     section "run$i.beat"
-    heartbeat_of "$d" | while read -r beaten beat; do
-      echo "$beaten"
-      cat "$beat"
-    done
+    if [ -n "$latest" ]; then
+      at=${latest#* }
+      echo "${latest%% *}"
+      cat "$at"
+    fi
     section "run$i.events"
     tail -n 40 "$d/submit/attempts.jsonl" 2>/dev/null
     section "run$i.after"
@@ -37,7 +40,7 @@ list_runs | {
       printf '%s\t%s\n' "$other" "$(last_event "$(cat "$other/submit/job.id" 2>/dev/null)" "$other/submit")"
     done <"$d/submit/after"
     section "run$i.metrics"
-    tail -n 1 "$d/metrics.jsonl" 2>/dev/null | cut -c 1-400
+    tail -n 1 "${at%/*}/metrics.jsonl" 2>/dev/null | cut -c 1-400
     job=$(cat "$d/submit/job.id" 2>/dev/null)
     ended=$(last_event "$job" "$d/submit" | grep -E '"next":"(finished|failed|cancelled|gave up|not prepared)"')
     section "run$i.said"

@@ -1,13 +1,15 @@
 /**
  * @file Files that fail on demand, for the fault tests: `THESEUS_FAULT=write:3:kill` kills the process at the third write,
- * `fsync:2+:eio` fails the second fsync and all after it. Operations: write fsync rename mkdir create.
+ * `fsync:2+:eio` fails the second fsync and all after it, `write:3:wait` lets the third write take three seconds. Operations: write
+ * fsync rename mkdir create.
  */
 import { UserError } from "../../util/errors.ts";
 import type { Files, OpenFile } from "./files.ts";
 
 const OPERATIONS = ["write", "fsync", "rename", "mkdir", "create"] as const;
 type Operation = (typeof OPERATIONS)[number];
-const ACTIONS = ["kill", "eio", "enospc", "edquot", "erofs", "estale"] as const;
+const ACTIONS = ["kill", "eio", "enospc", "edquot", "erofs", "estale", "wait"] as const;
+const WAIT_MS = 3000;
 type Action = (typeof ACTIONS)[number];
 
 /** Wraps `files`; operation number `k` (from 1) of the named kind fails in the named way. */
@@ -18,21 +20,22 @@ export function faultyFiles(files: Files, fault: string): Files {
   if (!known || at < 1)
     throw new UserError(`THESEUS_FAULT expected operation:k:action, got "${fault}"`);
   let seen = 0;
-  const strike = (kind: Operation): void => {
+  const strike = async (kind: Operation): Promise<void> => {
     if (kind !== operation) return;
     seen++;
     if (when.endsWith("+") ? seen < at : seen !== at) return;
+    if (action === "wait") return Bun.sleep(WAIT_MS);
     if (action === "kill") process.kill(process.pid, "SIGKILL");
     const code = action.toUpperCase();
     throw Object.assign(new Error(`${code}: injected at ${fault}`), { code });
   };
   const wrap = (file: OpenFile): OpenFile => ({
     async write(bytes) {
-      strike("write");
+      await strike("write");
       await file.write(bytes);
     },
     async sync() {
-      strike("fsync");
+      await strike("fsync");
       await file.sync();
     },
     close: () => file.close(),
@@ -40,19 +43,19 @@ export function faultyFiles(files: Files, fault: string): Files {
   return {
     ...files,
     async makeFolder(path) {
-      strike("mkdir");
+      await strike("mkdir");
       await files.makeFolder(path);
     },
     async create(path) {
-      strike("create");
+      await strike("create");
       return wrap(await files.create(path));
     },
     async rename(from, to) {
-      strike("rename");
+      await strike("rename");
       await files.rename(from, to);
     },
     async syncFolder(path) {
-      strike("fsync");
+      await strike("fsync");
       await files.syncFolder(path);
     },
   };
