@@ -1,11 +1,14 @@
 /** @file What doctor says about NVIDIA GPUs: the driver and its GPUs, the kernels in the library, and what is opened beside it. */
 import { existsSync, readFileSync } from "node:fs";
 import {
+  cublasLtVersion,
   foundCudaLibrary,
   type GpuInfo,
   libraryInfo,
   NativeError,
+  ncclVersion,
   openGpu,
+  versionText,
 } from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
 import type { Check } from "./doctor.ts";
@@ -34,7 +37,13 @@ function gpuText(gpu: GpuInfo, freeBytes: number): string {
 /** What a first run needs beside its kernels; below it others are at work there. */
 const FREE_SHARE = 0.5;
 
-function gpuCheck(): Check {
+interface Opened {
+  readonly check: Check;
+  /** Null: it does not open. */
+  readonly gpu: GpuInfo | null;
+}
+
+function gpuCheck(): Opened {
   const name = "cuda";
   try {
     const device = openGpu(0);
@@ -42,17 +51,18 @@ function gpuCheck(): Check {
     device.close();
     assert(gpu !== null, "a GPU says which one it is");
     const detail = gpuText(gpu, free);
-    if (free >= FREE_SHARE * gpu.total_bytes) return { name, state: "ok", detail };
+    if (free >= FREE_SHARE * gpu.total_bytes) return { check: { name, state: "ok", detail }, gpu };
     const fix =
       "other processes hold its memory (nvidia-smi lists them); training.device=cuda:N takes another GPU";
-    return { name, state: "warn", detail, fix };
+    return { check: { name, state: "warn", detail, fix }, gpu };
   } catch (error) {
     if (!(error instanceof NativeError)) throw error;
     // A machine without a GPU lacks nothing.
+    const none = "no NVIDIA driver (libcuda.so.1) was found";
     if (error.status === "io_failed")
-      return { name, state: "warn", detail: "no NVIDIA driver (libcuda.so.1) was found" };
+      return { check: { name, state: "warn", detail: none }, gpu: null };
     const fix = "device cpu leaves the GPU alone";
-    return { name, state: "warn", detail: error.message, fix };
+    return { check: { name, state: "warn", detail: error.message, fix }, gpu: null };
   }
 }
 
@@ -65,11 +75,35 @@ function kernelsCheck(): Check {
   return { name, state: "ok", detail };
 }
 
+const foundText = (path: string, version: string | null): string =>
+  `${path}, ${version === null ? "which does not open" : `version ${version}`}`;
+
+/** Multiplies matrices; a machine without a GPU does without. */
+function cublasLtCheck(gpu: GpuInfo | null): Check {
+  const name = "cublaslt";
+  if (gpu !== null) {
+    const { cublaslt: path, cublaslt_version: version } = gpu;
+    return { name, state: "ok", detail: foundText(path, versionText(version)) };
+  }
+  const path = foundCudaLibrary("libcublasLt.so.13");
+  const detail =
+    path === null
+      ? "libcublasLt.so.13 was not found; a GPU needs it"
+      : foundText(path, cublasLtVersion(path));
+  return { name, state: "ok", detail };
+}
+
 /** Opened only by runs on several GPUs. */
 function ncclCheck(): Check {
   const path = foundCudaLibrary("libnccl.so.2");
-  const detail = path ?? "libnccl.so.2 was not found; only runs on several GPUs would need it";
+  const detail =
+    path === null
+      ? "libnccl.so.2 was not found; only runs on several GPUs would need it"
+      : foundText(path, ncclVersion(path));
   return { name: "nccl", state: "ok", detail };
 }
 
-export const cudaChecks = (): Check[] => [gpuCheck(), kernelsCheck(), ncclCheck()];
+export function cudaChecks(): Check[] {
+  const { check, gpu } = gpuCheck();
+  return [check, kernelsCheck(), cublasLtCheck(gpu), ncclCheck()];
+}

@@ -11,6 +11,7 @@ export {
 export { DeviceBuffer } from "./buffer.ts";
 export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";
 export { cudaLibraryFolders, foundCudaLibrary } from "./cuda_libraries.ts";
+export { cublasLtVersion, ncclVersion, versionText } from "./cuda_versions.ts";
 export {
   Device,
   type DeviceInfo,

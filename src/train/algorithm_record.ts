@@ -10,18 +10,18 @@ import {
   type Device,
   readAlgorithms,
   useAlgorithms,
+  versionText,
 } from "../runtime/index.ts";
 import { writeAtomically } from "../util/atomic_file.ts";
 import { log } from "../util/log.ts";
 
 const FILE = "algorithms.json";
 
-const version = (number: number): string =>
+const cudaText = (number: number): string =>
   `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;
 
 const originText = ({ gpu, cuda_version, cublaslt_version }: Algorithms): string =>
-  `${gpu} with CUDA ${version(cuda_version)} and cuBLASLt ${Math.floor(cublaslt_version / 10_000)}.` +
-  `${Math.floor((cublaslt_version % 10_000) / 100)}.${cublaslt_version % 100}`;
+  `${gpu} with CUDA ${cudaText(cuda_version)} and cuBLASLt ${versionText(cublaslt_version)}`;
 
 /** Before the programs are loaded. */
 export function useRunAlgorithms(directory: string, device: Device): void {

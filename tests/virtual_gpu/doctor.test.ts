@@ -1,7 +1,9 @@
 /** @file What doctor says of GPUs: which there are, their driver, the library's kernels, and who holds their memory. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Workplace } from "../cli/command_line.ts";
-import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
+import { buildVirtualGpu, CUBLASLT, DRIVER } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const place = new Workplace();
@@ -33,6 +35,24 @@ test("a GPU by its name, with capability, CUDA and memory", async () => {
   );
   expect(detail).toEndWith(", 4.00 GiB of 4.00 GiB free");
   expect(check("cuda kernels")?.detail).toMatch(/^sm_80, sm_90a, |built without kernels/);
+});
+
+test("the libraries beside it, with their versions", async () => {
+  const check = await doctor({ THESEUS_VGPU_CUBLASLT: "130102" });
+  expect(check("cublaslt")?.detail).toBe(`${CUBLASLT}, version 13.1.2`);
+  // Without a GPU it is looked for all the same, and one that does not open says so.
+  const folder = join(place.path, "libraries");
+  mkdirSync(folder);
+  for (const name of ["libcublasLt.so.13", "libnccl.so.2"])
+    writeFileSync(join(folder, name), "no library");
+  const env = { THESEUS_CUDA_DRIVER: "/none/libcuda.so.1", THESEUS_CUDA_LIBRARIES: folder };
+  const alone = await doctor(env);
+  expect(alone("cublaslt")?.detail).toBe(`${folder}/libcublasLt.so.13, which does not open`);
+  expect(alone("nccl")?.detail).toBe(`${folder}/libnccl.so.2, which does not open`);
+  copyFileSync(CUBLASLT, join(folder, "libcublasLt.so.13"));
+  copyFileSync(DRIVER, join(folder, "libdriver.so"));
+  const found = (await doctor(env))("cublaslt");
+  expect(found?.detail).toBe(`${folder}/libcublasLt.so.13, version 13.0.2`);
 });
 
 test.each([
