@@ -149,15 +149,14 @@ export function productsAndAttention(s: Shapes): Case[] {
     ...{ causal: true, window: 0, scale: s.head ** -0.5, compute: "bf16" },
   };
   const lse: Operand = ["f32", s.batch, s.heads, s.length];
-  const dout: Operand = ["f32", s.batch, s.length, s.heads, s.head];
+  // As in training with bf16: the gradients are stored as the products read them.
+  const stored = { dq: "bf16", dk: "bf16", dv: "bf16" } as const;
   // Half of the scores are masked.
   const flops = 2 * s.batch * s.heads * s.length * s.length * s.head;
-  const grad = one(
-    "attention_grad",
-    "attention_grad",
-    [heads, heads, heads, heads, lse, dout],
-    attrs,
-  );
+  const grad = one("attention_grad", "attention_grad", [heads, heads, heads, heads, lse, heads], {
+    ...attrs,
+    ...stored,
+  });
   return [
     product("qkv", m, c, 3 * c),
     product("proj", m, c, c),
