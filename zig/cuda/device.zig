@@ -247,7 +247,8 @@ pub const Gpu = struct {
     /// `bytes`: as `alloc` was asked for.
     pub fn free(gpu: *Gpu, address: Address, bytes: u64) void {
         gpu.enter();
-        gpu.finish_copies() catch {}; // What failed there shows in whatever comes next.
+        // What fails here shows in whatever comes next; the error that may be on its way stays the last one.
+        _ = gpu.driver.call.cuStreamSynchronize(gpu.copies);
         gpu.allocated_bytes -= @max(1, bytes);
         _ = gpu.driver.call.cuMemFree_v2(address);
     }
