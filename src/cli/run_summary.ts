@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { lastMetrics, lastValidated } from "../train/metrics_reader.ts";
-import { readExit, readHeartbeat } from "../train/status_files.ts";
+import { heartbeatAge, readExit, readHeartbeat } from "../train/status_files.ts";
 
 export interface RunSummary {
   readonly run: string;
@@ -25,8 +25,10 @@ const ALIVE_S = 60;
 function stateOf(directory: string): RunSummary["state"] {
   const heartbeat = readHeartbeat(directory);
   const exit = readExit(directory);
-  const alive = heartbeat !== null && Date.now() / 1e3 - heartbeat.time < ALIVE_S;
-  if (alive && existsSync(join(directory, "lock"))) return "running";
+  if (existsSync(join(directory, "lock"))) {
+    const age = heartbeatAge(directory);
+    if (age !== null && age < ALIVE_S) return "running";
+  }
   return exit?.state ?? (heartbeat === null ? "unknown" : "killed");
 }
 

@@ -1,5 +1,5 @@
 /** @file What a run leaves for others to read: events.jsonl, a heartbeat while it lives, exit.json when it ends. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { workDone } from "../runtime/index.ts";
@@ -39,6 +39,25 @@ export const readExit = (directory: string): ExitStatus | null =>
 
 export const readHeartbeat = (directory: string): Heartbeat | null =>
   readJson<Heartbeat>(join(directory, "heartbeat.json"));
+
+/** What the clock of the file system says: it is also that of the files that other machines write there. */
+function fileClock(directory: string): number {
+  const trial = join(directory, `.now-${process.pid}`);
+  try {
+    writeFileSync(trial, "");
+    return statSync(trial).mtimeMs;
+  } catch {
+    return Date.now();
+  } finally {
+    rmSync(trial, { force: true });
+  }
+}
+
+/** In seconds; the trainer may be on a machine whose own clock is off. */
+export function heartbeatAge(directory: string): number | null {
+  const beat = statSync(join(directory, "heartbeat.json"), { throwIfNoEntry: false });
+  return beat === undefined ? null : (fileClock(directory) - beat.mtimeMs) / 1e3;
+}
 
 export type RunEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 

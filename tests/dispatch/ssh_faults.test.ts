@@ -170,6 +170,9 @@ test.concurrent.if(hasCluster)(
       expect(running.submitted_age_s).toBeLessThan(100);
       expect(running.heartbeat_age_s).toBeLessThan(100);
       expect((await client.run(submit, env)).code).toBe(5);
+      const columns = ["--csv", "--columns", "run,state"];
+      const listed = await client.expect(["runs", "--root", client.root, ...columns], env);
+      expect(listed).toContain(`${name},running`);
       client.release(name);
       await client.ended(name);
       expect(await status()).toMatchObject({ state: "finished" });
