@@ -2,7 +2,7 @@
  * @file Matrix products through cuBLASLt, in CI its stand-in: all orders of the operands, batches, dtypes and epilogues, also those
  * that cuBLASLt does in part or not at all, equal the f64 reference.
  */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Id } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { at } from "../../src/ops/check.ts";
@@ -23,6 +23,8 @@ import { openTestGpu } from "./virtual_gpu.ts";
 
 const device = openTestGpu();
 afterAll(() => device.close());
+// Several hundred programs each.
+setDefaultTimeout(60_000);
 const isVirtual = device.info.gpu?.virtual === true;
 
 type Float = "f32" | "bf16";
