@@ -36,6 +36,8 @@ interface Case {
   readonly window?: number;
   /** Documents of these lengths in turn, packed one after the other. */
   readonly documents?: readonly number[];
+  /** A head's query, key and value lie side by side, not all queries before all keys. */
+  readonly byHead?: boolean;
   /** How results are stored. */
   readonly stored?: "f32" | "bf16";
 }
@@ -60,6 +62,8 @@ const CASES: readonly Case[] = [
   { length: 260, heads: 2, groups: 1, dim: 64, documents: [130] },
   { length: 200, dim: 128, documents: [7, 100], window: 20 },
   { length: 90, dim: 32, documents: [40], causal: false },
+  // Another layout of the packed tensor.
+  { batch: 2, length: 70, heads: 2, groups: 2, dim: 32, byHead: true },
   // Results as f32.
   { batch: 2, length: 77, heads: 2, groups: 1, dim: 64, stored: "f32" },
   { length: 30, dim: 80, stored: "f32" },
@@ -81,25 +85,30 @@ function startsOf(batch: number, length: number, lengths: readonly number[]): Re
 interface Problem {
   readonly values: Map<string, RefTensor>;
   readonly attrs: AttentionAttrs;
+  readonly byHead: boolean;
   readonly sizes: { batch: number; length: number; heads: number; groups: number; dim: number };
 }
 
 function problemOf(one: Case): Problem {
   const { batch = 1, length, heads = 1, groups = 1, dim } = one;
   const { causal = true, window = 0, documents } = one;
-  const shape = [batch, length, heads + 2 * groups, dim];
+  const { byHead = false } = one;
+  const shape = byHead ? [batch, length, heads, 3 * dim] : [batch, length, heads + 2 * groups, dim];
   const values = new Map([["qkv", sampleTensor({ shape, dtype: "bf16" }, nameOf(one))]]);
   if (documents !== undefined) values.set("starts", startsOf(batch, length, documents));
   const attrs: AttentionAttrs = { causal, window, scale: 1 / Math.sqrt(dim), compute: "bf16" };
-  return { values, attrs, sizes: { batch, length, heads, groups, dim } };
+  return { values, attrs, byHead, sizes: { batch, length, heads, groups, dim } };
 }
 
 /** Inputs by name, with q, k and v as parts of the packed tensor. */
-function inputsOf(b: Builder, { values, sizes }: Problem): Id[] {
+function inputsOf(b: Builder, { values, sizes, byHead }: Problem): Id[] {
   const { batch, length, heads, groups, dim } = sizes;
   const [qkv, ...more] = Array.from(values, ([name, { shape, dtype }]) =>
     input(b, { name, kind: "input", shape, dtype }),
   );
+  const ofHead = (from: number): Id =>
+    slice(b, qkv ?? 0, [0, 0, 0, from], [batch, length, heads, from + dim]);
+  if (byHead) return [ofHead(0), ofHead(dim), ofHead(2 * dim), ...more];
   const part = (from: number, count: number): Id =>
     slice(b, qkv ?? 0, [0, 0, from, 0], [batch, length, from + count, dim]);
   return [part(0, heads), part(heads, groups), part(heads + groups, groups), ...more];
