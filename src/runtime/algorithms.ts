@@ -67,6 +67,18 @@ function isOf(gpu: GpuInfo, record: Algorithms): boolean {
   return Object.entries(origin).every(([key, value]) => record[key as keyof Origin] === value);
 }
 
+/** `own` and, of other products, those of an earlier record from the same GPU and libraries. */
+export function withEarlier(own: Algorithms, earlier: Algorithms | null): Algorithms {
+  const { algorithms, ...origin } = own;
+  const same =
+    earlier !== null &&
+    Object.entries(origin).every(([key, value]) => earlier[key as keyof Origin] === value);
+  const all = new Map((same ? earlier.algorithms : []).map((each) => [each.product, each]));
+  for (const each of algorithms) all.set(each.product, each);
+  const sorted = [...all.values()].sort((a, b) => (a.product < b.product ? -1 : 1));
+  return { ...origin, algorithms: sorted };
+}
+
 /** Gives a device the algorithms of a record; false where they are of another GPU or library, or no record at all. */
 export function useAlgorithms(device: Device, record: Algorithms | null): boolean {
   const { gpu } = device.info;
@@ -120,21 +132,14 @@ export function cacheAlgorithms(device: Device): void {
   const { gpu } = device.info;
   const own = algorithmsOf(device);
   if (gpu === null || own === null || gpu.searches === 0 || !isCached(gpu)) return;
+  const measured = own.algorithms.filter(({ microseconds }) => microseconds > 0);
   for (const folder of cacheFolders()) {
     const path = join(folder, fileName(gpu));
-    const known = readAlgorithms(path);
-    const all = new Map(
-      (known !== null && isOf(gpu, known) ? known.algorithms : []).map((each) => [
-        each.product,
-        each,
-      ]),
-    );
-    for (const each of own.algorithms) if (each.microseconds > 0) all.set(each.product, each);
-    const algorithms = [...all.values()].sort((a, b) => (a.product < b.product ? -1 : 1));
+    const record = withEarlier({ ...own, algorithms: measured }, readAlgorithms(path));
     try {
       mkdirSync(folder, { recursive: true });
       const temporary = `${path}.${process.pid}.tmp`;
-      writeFileSync(temporary, algorithmsText({ ...own, algorithms }));
+      writeFileSync(temporary, algorithmsText(record));
       renameSync(temporary, path);
       return;
     } catch (error) {

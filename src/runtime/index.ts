@@ -6,6 +6,7 @@ export {
   cacheAlgorithms,
   readAlgorithms,
   useAlgorithms,
+  withEarlier,
 } from "./algorithms.ts";
 
 export { DeviceBuffer } from "./buffer.ts";

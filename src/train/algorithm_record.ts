@@ -11,6 +11,7 @@ import {
   readAlgorithms,
   useAlgorithms,
   versionText,
+  withEarlier,
 } from "../runtime/index.ts";
 import { writeAtomically } from "../util/atomic_file.ts";
 import { log } from "../util/log.ts";
@@ -36,8 +37,10 @@ export function useRunAlgorithms(directory: string, device: Device): void {
   );
 }
 
-/** When they are loaded. */
+/** When they are loaded. What other programs of the run got, with other sizes, stays. */
 export function keepRunAlgorithms(directory: string, device: Device): void {
   const record = algorithmsOf(device);
-  if (record !== null) writeAtomically(join(directory, FILE), algorithmsText(record));
+  if (record === null) return;
+  const path = join(directory, FILE);
+  writeAtomically(path, algorithmsText(withEarlier(record, readAlgorithms(path))));
 }

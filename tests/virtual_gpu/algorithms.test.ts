@@ -2,7 +2,7 @@
  * @file The choice of cuBLASLt's algorithms: by time, kept in the cache and in a run, so that a run that goes on has the bits of
  * one that was never stopped, although by then other algorithms would be the fastest.
  */
-import { afterAll, afterEach, beforeAll, expect, spyOn, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
@@ -15,6 +15,7 @@ import { TestRoot } from "../train/runs_for_tests.ts";
 import { StandIn } from "./stand_in.ts";
 import { DRIVER } from "./virtual_gpu.ts";
 
+setDefaultTimeout(60_000);
 const standIn = new StandIn();
 const root = new TestRoot();
 const cache = join(root.path, "cache");
@@ -125,7 +126,20 @@ test("a run that goes on keeps its algorithms and its bits", async () => {
   expect(Buffer.compare(resumed.weights, whole.weights)).toBe(0);
   const other = await root.train("other", GPU);
   expect(Buffer.compare(other.weights, whole.weights)).not.toBe(0);
-}, 60_000);
+});
+
+test("a run that goes on with other sizes keeps what it knows of the old ones", async () => {
+  const record = (directory: string) => {
+    const found = readAlgorithms(join(directory, "algorithms.json"))?.algorithms ?? [];
+    return new Set(found.map(({ product }) => product));
+  };
+  const before = record((await root.train("sizes", HALF)).result.directory);
+  const rows = ["training.per_device_batch_size=1", "training.accumulate=2"];
+  const after = record((await root.train("sizes", [...GPU, ...rows])).result.directory);
+  expect(before.size).toBeGreaterThan(10);
+  expect(after.size).toBeGreaterThan(before.size);
+  expect([...before].filter((product) => !after.has(product))).toEqual([]);
+});
 
 test("with another cuBLASLt a run says that bits may differ", async () => {
   await root.train("moved", HALF);
@@ -146,4 +160,4 @@ test("with another cuBLASLt a run says that bits may differ", async () => {
   } finally {
     warn.mockRestore();
   }
-}, 60_000);
+});
