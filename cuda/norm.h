@@ -1,19 +1,16 @@
 /// What layer_norm and rms_norm share: y = (x - mean) rstd weight + bias of each row, where rms_norm has no mean and no
-/// bias. With a residual, x is the sum of both, which is a result too.
+/// bias.
 #pragma once
 #include "team.h"
 
 struct Norm {
-    Floats x, residual, weight, bias, y, sum;
+    Floats x, weight, bias, y;
     float *mean, *rstd;
-    bool adds, has_bias, aligned;
+    bool has_bias, aligned;
     float eps;
     u64 m;
     u32 c;
 };
-
-/// The value that is normalised is the one that is stored.
-DEV float added(const Norm& n, float a, float b) { return n.sum.half ? round_bf16(a + b) : a + b; }
 
 template <bool CENTRED> DEV void save(const Norm& n, u64 row, u32 rank, float mean, float rstd) {
     if (rank != 0) return;
@@ -28,19 +25,9 @@ template <bool CENTRED, bool WIDE, int QUADS> static __device__ void norm_row(co
     typedef Team<WIDE> T;
     u32 c = n.c;
     float x[QUADS][QUAD];
-    Row<WIDE, QUADS> a, b;
+    Row<WIDE, QUADS> a;
     a.fetch_row(n.x, row, c);
-    if (n.adds) b.fetch_row(n.residual, row, c);
     a.unpack(n.x, c, x);
-#pragma unroll
-    for (int k = 0; k < QUADS; k++) {
-        if (!n.adds || a.at(k) >= c) continue;
-        float y[QUAD];
-        unpack4(n.residual, b.raw[k], y);
-#pragma unroll
-        for (int j = 0; j < QUAD; j++) x[k][j] = added(n, x[k][j], y[j]);
-        store4(n.sum, row * c + a.at(k), x[k]);
-    }
     float mean = 0.0f, squares = 0.0f;
     if (CENTRED) {
         float sum = 0.0f;
@@ -75,11 +62,8 @@ template <bool CENTRED> static __device__ void norm_row_any(const Norm& n, u64 r
     typedef Team<true> T;
     u64 from = row * n.c;
     float sum = 0.0f, squares = 0.0f;
-    const Floats& x = n.adds ? n.sum : n.x;
-    for (u32 i = T::rank(); i < n.c; i += T::size) {
-        if (n.adds) store1(n.sum, from + i, added(n, load1(n.x, from + i), load1(n.residual, from + i)));
-        sum += load1(x, from + i);
-    }
+    const Floats& x = n.x;
+    for (u32 i = T::rank(); i < n.c; i += T::size) sum += load1(x, from + i);
     float mean = CENTRED ? T::sum(sum, shared) / (float)n.c : 0.0f;
     for (u32 i = T::rank(); i < n.c; i += T::size) {
         float d = load1(x, from + i) - mean;
@@ -103,10 +87,10 @@ template <bool CENTRED, bool WIDE, int QUADS> DEV void norm_rows(const Norm& n) 
     }
 }
 
-/// A kernel for rows of up to 256, 1024, 2048 and any number of elements: each has the registers that it needs.
+/// A kernel for rows of up to 256, 768, 2048 and any number of elements: each has the registers that it needs.
 /// zig/cuda/launch_norm.zig chooses.
 #define NORM_KERNELS(name, centred) \
     KERNEL(name##_256) { norm_rows<centred, false, 2>(name##_of(task)); } \
-    KERNEL(name##_1024) { norm_rows<centred, false, 8>(name##_of(task)); } \
+    KERNEL_OF(name##_768, THREADS, 2) { norm_rows<centred, false, 6>(name##_of(task)); } \
     KERNEL(name##_2048) { norm_rows<centred, true, 2>(name##_of(task)); } \
-    KERNEL(name##_long) { norm_rows<centred, true, 8>(name##_of(task)); }
+    KERNEL_OF(name##_long, THREADS, 2) { norm_rows<centred, true, 8>(name##_of(task)); }

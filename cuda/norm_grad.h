@@ -144,7 +144,7 @@ template <bool CENTRED, bool WIDE, int QUADS> DEV void norm_grad_rows(const Norm
 
 /// As the kernels of norm.h, for rows of up to 256, 1024, 2048 and any number of elements.
 #define NORM_GRAD_KERNELS(name, centred) \
-    KERNEL(name##_256) { norm_grad_rows<centred, false, 2>(name##_of(task)); } \
+    KERNEL_OF(name##_256, THREADS, 2) { norm_grad_rows<centred, false, 2>(name##_of(task)); } \
     KERNEL(name##_1024) { norm_grad_rows<centred, true, 1>(name##_of(task)); } \
-    KERNEL(name##_2048) { norm_grad_rows<centred, true, 2>(name##_of(task)); } \
+    KERNEL_OF(name##_2048, THREADS, 2) { norm_grad_rows<centred, true, 2>(name##_of(task)); } \
     KERNEL(name##_long) { norm_grad_rows<centred, true, 8>(name##_of(task)); }

@@ -20,12 +20,12 @@ pub fn forward(p: *Plan, ins: *const Instruction) !void {
     const centred = ins.opcode == .layer_norm;
     const kernel: Kernel = switch (launches.last(x)) {
         0...256 => if (centred) .layer_norm_256 else .rms_norm_256,
-        257...1024 => if (centred) .layer_norm_1024 else .rms_norm_1024,
-        1025...2048 => if (centred) .layer_norm_2048 else .rms_norm_2048,
+        257...768 => if (centred) .layer_norm_768 else .rms_norm_768,
+        769...2048 => if (centred) .layer_norm_2048 else .rms_norm_2048,
         else => if (centred) .layer_norm_long else .rms_norm_long,
     };
     const m = launches.row_count(x);
-    try p.whole(kernel, ins, if (launches.last(x) > 1024) launches.rows(m) else launches.warps(m));
+    try p.whole(kernel, ins, if (launches.last(x) > 768) launches.rows(m) else launches.warps(m));
 }
 
 pub fn gradient(p: *Plan, ins: *const Instruction) !void {
