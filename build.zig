@@ -55,7 +55,6 @@ pub fn build(b: *std.Build) void {
 const architectures = [_]struct { name: []const u8, gencode: []const u8 }{
     .{ .name = "sm_80", .gencode = "-gencode=arch=compute_80,code=sm_80" },
     .{ .name = "sm_90a", .gencode = "-gencode=arch=compute_90a,code=sm_90a" },
-    .{ .name = "sm_90", .gencode = "-gencode=arch=compute_90,code=sm_90" },
     .{ .name = "PTX 9.0", .gencode = "-gencode=arch=compute_90,code=compute_90" },
 };
 
@@ -72,7 +71,7 @@ fn cuda_image(b: *std.Build) *std.Build.Module {
     const files = b.addWriteFiles();
     const nvcc = if (wanted orelse true) find_nvcc(b) else null;
     if (nvcc) |path| {
-        const run = b.addSystemCommand(&.{ path, "-fatbin", "-O3", "-std=c++17" });
+        const run = b.addSystemCommand(&.{ path, "-fatbin", "-O3", "-std=c++17", "--threads=0" });
         for (architectures) |each| run.addArg(each.gencode);
         run.addArg("-o");
         const fatbin = run.addOutputFileArg("theseus.fatbin");
