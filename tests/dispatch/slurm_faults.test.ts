@@ -187,10 +187,14 @@ describe.if(hasCluster)("a node whose clock is off by hours", () => {
     const folders = ["squeue", "scontrol", "sacct"].map((tool) =>
       join(client.folder, `fake-${tool}`),
     );
-    // The queue may be as old as that.
-    await Bun.sleep(1100);
     const PATH = [...folders, process.env.PATH].join(":");
-    expect(await status({ PATH })).toMatchObject({ state: "running", reason: "silent" });
+    // Tests beside this one keep what squeue said fresh for all.
+    for (let tries = 0, reason = ""; reason !== "silent"; tries++) {
+      const left = await status({ PATH });
+      expect(left.state).toBe("running");
+      expect(tries).toBeLessThan(20);
+      reason = left.reason;
+    }
     await client.expect(["cancel", name]);
     client.release(name);
     await client.ended(name, "cancelled");
