@@ -432,7 +432,7 @@ fn only_cpu_needs_workspace(opcode: abi.Opcode) bool {
     return opcode == .map_reduce or opcode == .attention_cached;
 }
 
-/// As large as any kernel wants it; never followed.
+/// As large as any kernel wants it, for checks alone: its address is not that of memory.
 const large_workspace: abi.Operand = .{
     .data = @ptrFromInt(64),
     .dims = .{std.math.maxInt(u32)} ++ @as([abi.rank_max - 1]u32, @splat(0)),

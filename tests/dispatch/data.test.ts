@@ -79,7 +79,7 @@ describe("copied", () => {
     const home = ["submit", "data", ...args, "--host", "home", "--dry-run"];
     const shown = await client.expect(home, { HOME: client.folder });
     expect(shown).toMatch(/data\.text +\S+ \(\S+ KiB\) -> \S+\/two\/data\/by-content\/.*: missing/);
-    expect(shown).toContain(`-> ${client.folder}/work/bin/theseus-`);
+    expect(shown).toContain(`-> ${join(client.folder, "work", "bin", "theseus-")}`);
     expect(shown.split("\n\n")[0]).not.toContain("~");
     const first = await client.run(submit("data", ...args, "--ship-data"));
     expect(first).toMatchObject({ code: 0, stderr: expect.stringContaining("copying text.txt") });

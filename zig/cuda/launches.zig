@@ -158,7 +158,7 @@ pub const Plan = struct {
         if (p.products) |products| for (p.prepared.items) |*each| each.free(products);
     }
 
-    /// Bytes to whose multiples an operand is aligned; buffers themselves are as well as anything.
+    /// Bytes to whose multiples an operand is aligned. Buffers begin at multiples of `product_alignment` at least.
     pub fn alignment(p: *const Plan, of: Part) u32 {
         const at = p.position(of);
         const best = product_alignment;
