@@ -6,8 +6,9 @@ import { type Manifest, parseManifest } from "../train/checkpoint/manifest.ts";
 import { type CheckpointFolder, listCheckpoints } from "../train/checkpoint/restore.ts";
 import { checkpointRoot } from "../train/checkpointer.ts";
 import { UserError } from "../util/errors.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command } from "./command.ts";
-import { bytesText, tableText } from "./format.ts";
+import { tableText } from "./format.ts";
 import { findRun, rootArgs, rootOf } from "./place.ts";
 
 async function manifestOf(folder: CheckpointFolder): Promise<Manifest | string> {

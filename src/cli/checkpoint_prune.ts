@@ -10,8 +10,8 @@ import { lockRun } from "../train/run_lock.ts";
 import { readJson } from "../train/status_files.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command, UsageError } from "./command.ts";
-import { bytesText } from "./format.ts";
 import { findRun, rootArgs, rootOf } from "./place.ts";
 
 /** Never fewer: a second one is there when the newest turns out damaged. */

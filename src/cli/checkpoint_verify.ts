@@ -5,9 +5,9 @@ import { realFiles } from "../train/checkpoint/files.ts";
 import { verifyCheckpoint } from "../train/checkpoint/restore.ts";
 import { CheckpointError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command } from "./command.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { bytesText } from "./format.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
 export const checkpointVerify = command({

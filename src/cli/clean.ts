@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { lockRun, lockState } from "../train/run_lock.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command } from "./command.ts";
-import { bytesText } from "./format.ts";
 import { listRuns, rootArgs, rootOf } from "./place.ts";
 import { type Asked, libraryWaste, type Waste, wasteIn, wholeRun } from "./waste.ts";
 

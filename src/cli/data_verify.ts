@@ -3,9 +3,9 @@ import type { TokensIndex } from "../data/shards/format.ts";
 import { TokenFolder } from "../data/shards/token_folder.ts";
 import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import { log } from "../util/log.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command } from "./command.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { bytesText } from "./format.ts";
 
 const short = (fingerprint: string): string => fingerprint.slice(0, 12);
 

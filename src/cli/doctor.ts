@@ -4,10 +4,11 @@ import { cpus, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { libraryInfo, openDevice } from "../runtime/index.ts";
 import { UserError } from "../util/errors.ts";
+import { bytesText } from "../util/quantities.ts";
 import { VERSION } from "../util/version.ts";
 import { command } from "./command.ts";
 import { cudaChecks } from "./doctor_cuda.ts";
-import { bytesText, tableText } from "./format.ts";
+import { tableText } from "./format.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
 export interface Check {

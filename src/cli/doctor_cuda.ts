@@ -11,8 +11,8 @@ import {
   versionText,
 } from "../runtime/index.ts";
 import { assert } from "../util/errors.ts";
+import { bytesText } from "../util/quantities.ts";
 import type { Check } from "./doctor.ts";
-import { bytesText } from "./format.ts";
 
 /** Of the kernel module; the library itself knows only which CUDA the driver serves. */
 function driverVersion(): string | null {

@@ -4,7 +4,8 @@ import { runText } from "../dispatch/job_spec.ts";
 import { absolute } from "../dispatch/probe.ts";
 import { joined, nameOf } from "../dispatch/run_data.ts";
 import type { Prepared } from "../dispatch/submit.ts";
-import { bytesText, tableText } from "./format.ts";
+import { bytesText } from "../util/quantities.ts";
+import { tableText } from "./format.ts";
 
 interface Shown {
   readonly key: string;

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { fetchRun } from "../dispatch/fetch.ts";
 import { lockState } from "../train/run_lock.ts";
 import { UserError } from "../util/errors.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command, UsageError } from "./command.ts";
 import { hostArgs, printJson, submittedRun } from "./dispatch_args.ts";
-import { bytesText } from "./format.ts";
 import { rootArgs, rootOf } from "./place.ts";
 
 export default command({

@@ -5,9 +5,10 @@ import { openHost } from "../dispatch/host.ts";
 import { CUDA_LIBRARIES, type Settled, setupHost } from "../dispatch/setup_host.ts";
 import { cudaLibraryFolders } from "../runtime/index.ts";
 import { log } from "../util/log.ts";
+import { bytesText } from "../util/quantities.ts";
 import { command } from "./command.ts";
 import { dispatchArgs, dispatchFileOf, printJson } from "./dispatch_args.ts";
-import { bytesText, tableText } from "./format.ts";
+import { tableText } from "./format.ts";
 import { binaryOf } from "./submission.ts";
 import { uploadLine } from "./upload_line.ts";
 

@@ -5,8 +5,9 @@ import { trainingFields } from "../train/fields.ts";
 import { machineOf } from "../train/machine.ts";
 import { planRun, type RunPlan } from "../train/plan.ts";
 import type { TimeEstimate } from "../train/time_estimate.ts";
+import { bytesText, countText } from "../util/quantities.ts";
 import { command } from "./command.ts";
-import { bytesText, countText, durationText, tableText } from "./format.ts";
+import { durationText, tableText } from "./format.ts";
 import { rootOf } from "./place.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 

@@ -1,7 +1,8 @@
 /** @file Draws a run's progress on stderr: one live line on a terminal, else a plain line now and then. */
 import type { Progress, RunStarted, StepDone } from "../train/progress.ts";
 import { log } from "../util/log.ts";
-import { bytesText, countText, durationText } from "./format.ts";
+import { bytesText, countText } from "../util/quantities.ts";
+import { durationText } from "./format.ts";
 
 const REDRAW_MS = 100;
 const PLAIN_MS = 10_000;

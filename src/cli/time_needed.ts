@@ -1,12 +1,13 @@
 /** @file How long a run that is submitted will take: by what was measured on that host, else by the chip's arithmetic; else nobody knows. */
-import { writeYaml } from "../config/write.ts";
+import type { Config } from "../config/config.ts";
 import type { Measured } from "../dispatch/measured.ts";
-import type { LoadedJob } from "../jobs/load_job.ts";
+import { type LoadedJob, loadJob } from "../jobs/load_job.ts";
 import { trainingFields } from "../train/fields.ts";
 import { timeEstimate } from "../train/time_estimate.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
-import { countText, durationText } from "./format.ts";
+import { countText } from "../util/quantities.ts";
+import { durationText } from "./format.ts";
 
 export interface TimeNeeded {
   readonly seconds: number;
@@ -42,25 +43,23 @@ function workOf({ job, config }: LoadedJob): Work | null {
   }
 }
 
-/** Settings of the architecture as they stand in a resolved configuration; what is still open is left out. */
-function architecture(text: string): Map<string, string> {
-  const out = new Map<string, string>();
-  let inside = false;
-  for (const line of text.split("\n")) {
-    if (/^\S/.test(line)) inside = line.startsWith("architecture:");
-    const [, key, value] = /^(\s+[\w-]+):\s*(.*?)\s*(#.*)?$/.exec(line) ?? [];
-    const job = /^job:\s*(\S+)/.exec(line)?.[1];
-    if (job !== undefined) out.set("job", job);
-    if (inside && key !== undefined && value !== undefined) out.set(key, value);
-  }
-  return out;
-}
-
-const OPEN = ["auto", "null", "~", ""];
-
+/** Settings that are still open are those of any model. */
 function sameModel({ job, config }: LoadedJob, text: string): boolean {
-  const [own, other] = [architecture(writeYaml(job.schema, config, "")), architecture(text)];
-  return [...own].every(([key, value]) => OPEN.includes(value) || other.get(key) === value);
+  const architectureOf = (of: Config) => of.toTree().architecture ?? {};
+  try {
+    const other = loadJob({ name: "config.resolved.yaml", text });
+    const theirs = new Map(Object.entries(architectureOf(other.config)));
+    return (
+      other.job.name === job.name &&
+      Object.entries(architectureOf(config)).every(
+        ([key, value]) =>
+          value === null || value === "auto" || Bun.deepEquals(theirs.get(key), value),
+      )
+    );
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
 }
 
 function byMeasure(stage: LoadedJob, work: Work, measured: readonly Measured[]): TimeNeeded | null {

@@ -1,7 +1,8 @@
 /** @file What is being copied to a host: size, speed and the time that is left. */
 import type { Progress } from "../dispatch/upload.ts";
 import { log } from "../util/log.ts";
-import { bytesText, durationText } from "./format.ts";
+import { bytesText } from "../util/quantities.ts";
+import { durationText } from "./format.ts";
 import { LiveLine } from "./live_line.ts";
 
 /** What is over sooner needs no second line. */

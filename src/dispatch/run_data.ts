@@ -3,6 +3,7 @@
  * job before it makes. One question tells what of it the host has.
  */
 import { UserError } from "../util/errors.ts";
+import { bytesText } from "../util/quantities.ts";
 import { type Asset, assetDone, assetPath, shipAsset } from "./assets.ts";
 import { expectRun, type Host } from "./host.ts";
 import { absolute, type Probe } from "./probe.ts";
@@ -145,13 +146,6 @@ async function failing(host: Host, tests: readonly string[], environment: string
     .map(Number);
 }
 
-export const sizeText = (bytes: number): string =>
-  bytes < 2 ** 20
-    ? `${Math.ceil(bytes / 1024)} KiB`
-    : bytes < 2 ** 30
-      ? `${(bytes / 2 ** 20).toFixed(1)} MiB`
-      : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-
 export interface Allowed {
   readonly ship: boolean;
   readonly fetch: boolean;
@@ -162,7 +156,7 @@ export function expectAllowed(host: Host, found: Found, { ship, fetch }: Allowed
   const absent = ship ? [] : found.absent;
   const uncached = fetch ? [] : found.uncached;
   const lines = [
-    ...absent.map(({ key, local, bytes }) => `${key}: ${local} (${sizeText(bytes)})`),
+    ...absent.map(({ key, local, bytes }) => `${key}: ${local} (${bytesText(bytes)})`),
     ...uncached.map(({ key, value }) => `${key}: ${value}, not in its Hugging Face cache`),
     ...found.nowhere.map(({ key, value }) => `${key}: ${value}, neither here nor there`),
   ];

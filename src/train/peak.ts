@@ -37,22 +37,27 @@ function readCpuinfo(): string {
   }
 }
 
-/** By part of the name, the more special first: TFLOP/s in bf16 with f32 sums, and in f32. */
+/**
+ * By part of the name that the driver gives, or of a chip's name in a request; the more special first: TFLOP/s in bf16 (before
+ * Ampere in f16) with f32 sums, and in f32.
+ */
 const GPUS: readonly (readonly [name: RegExp, bf16: number, f32: number])[] = [
-  [/H100 PCIe/, 756, 51],
-  [/H100 NVL/, 835, 60],
-  [/H100|H200|GH200/, 989.4, 67],
-  [/B200|GB200/, 2250, 80],
-  [/A100|A800/, 312, 19.5],
-  [/A40\b/, 149.7, 37.4],
-  [/A10\b/, 125, 31.2],
-  [/A6000/, 154.8, 38.7],
-  [/L40S/, 362, 91.6],
-  [/L40\b/, 181, 90.5],
-  [/L4\b/, 121, 30.3],
-  [/RTX 5090/, 209.5, 104.8],
-  [/RTX 4090/, 165.2, 82.6],
-  [/RTX 3090/, 71, 35.6],
+  [/H100 PCIe/i, 756, 51],
+  [/H100 NVL/i, 835, 60],
+  [/H100|H200|GH200/i, 989.4, 67],
+  [/B200|GB200/i, 2250, 80],
+  [/A100|A800/i, 312, 19.5],
+  [/V100/i, 125, 15.7],
+  [/\bT4\b/i, 65, 8.1],
+  [/\bA40\b/i, 149.7, 37.4],
+  [/\bA10\b/i, 125, 31.2],
+  [/A6000/i, 154.8, 38.7],
+  [/L40S/i, 362, 91.6],
+  [/\bL40\b/i, 181, 90.5],
+  [/\bL4\b/i, 121, 30.3],
+  [/RTX ?5090/i, 209.5, 104.8],
+  [/RTX ?4090/i, 165.2, 82.6],
+  [/RTX ?3090/i, 71, 35.6],
 ];
 
 /** Null for GPUs that the table does not know. */
