@@ -81,7 +81,7 @@ async function once(): Promise<{ prefillMs: number; steps: number[] }> {
 await once();
 if (values.profile) decoder.engine.setProfiling(true);
 const { prefillMs, steps } = await once();
-if (values.profile) printProfile(decoder.engine, tokens, [`decode_${batch}`]);
+if (values.profile) printProfile(decoder.engine, tokens, null, [`decode_${batch}`]);
 steps.sort((a, b) => a - b);
 const ms = steps[steps.length >> 1] ?? Number.NaN;
 const round = (x: number, digits: number) => Number(x.toFixed(digits));

@@ -14,6 +14,7 @@ import { peakOf } from "../src/train/peak.ts";
 import { targetOf } from "../src/train/target.ts";
 import { printProfile } from "./profile.ts";
 import { keepFigures, originOf } from "./results.ts";
+import { ceilingsOf } from "./roofline_model.ts";
 import { isSize, SIZES, sizeConfig } from "./sizes.ts";
 
 const { values } = parseArgs({
@@ -98,14 +99,15 @@ await before.done();
 times.push(performance.now() - t);
 times.sort((a, b) => a - b);
 const median = times[times.length >> 1] ?? Number.NaN;
-if (values.profile) printProfile(engine, times.length + 1);
+const { gpu } = device.info;
+const ceilings = gpu === null ? null : ceilingsOf(gpu.name);
+if (values.profile) printProfile(engine, times.length + 1, ceilings);
 
 const parameters = model.parameters().reduce((sum, { count }) => sum + count, 0);
 const tokens = batch * seq;
 /** llm.c's count, in which a token attends to half of the context on average; and the full one of nanoGPT and PaLM. */
 const causal = 6 * parameters + 6 * layers * width * seq;
 const full = 6 * parameters + 12 * layers * width * seq;
-const { gpu } = device.info;
 const peak = peakOf(target, gpu?.name ?? null, values.dtype === "bf16");
 const rounded = (x: number, digits: number): number => Number(x.toFixed(digits));
 const mfu = (perToken: number): number | null =>

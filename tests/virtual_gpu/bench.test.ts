@@ -37,10 +37,20 @@ test("a step, with its figures and its profile", async () => {
   expect(figures.parameters).toBe(108_288);
   expect(figures.tokens_per_s).toBeGreaterThan(0);
   expect(figures["mfu_causal_6N+6LCT"]).toBeNull();
-  expect(stderr).toMatch(/ms a step inside instructions/);
+  expect(stderr).toMatch(/ms a step inside instructions, at the least \d/);
+  expect(stderr).toMatch(/least +\d+\.\d+ ms {2}x\d+ {2}micro matmul/);
   expect(stderr).toContain("virtual GPU: these figures say nothing about speed and are not kept");
   expect(kept()).toBe(before);
 }, 60_000);
+
+test("the least time of a step, without a GPU", async () => {
+  const { figures, stderr } = await bench("bench/roofline.ts", "--size", "tiny-gpu", "--json");
+  expect(figures).toMatchObject({ bench: "roofline", size: "tiny-gpu", gpu: "H100" });
+  const kernels: { ms: number }[] = Object.values(figures.kernels);
+  const sum = kernels.reduce((ms, kernel) => ms + kernel.ms, 0);
+  expect(figures.ms_per_step).toBeCloseTo(sum, 1);
+  expect(stderr).toMatch(/by kernel and module/);
+});
 
 test("every kernel, beside a copy and a square product", async () => {
   const before = kept();
