@@ -75,18 +75,8 @@ template <int N> DEV void mask_tile(const Task& task, float (&s)[2][N][4], u32 f
     const Attention a = attention_of(task, 3);
     const ForwardPlace place = forward_place(a);
 UNROLL
-    for (u32 row = 0; row < 4; row++) {
-        u32 step = place.first + threadIdx.x / 32 * 32 + row * 8 + lane() / 4;
-        const Keys keys = visible_or_all(a, place.batch, step);
-        u32 start = (u32)keys.start, end = (u32)keys.end;
-UNROLL
-        for (u32 n = 0; n < N; n++)
-UNROLL
-            for (u32 i = 0; i < 2; i++) {
-                u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
-                if (key < start || key >= end) s[row / 2][n][row % 2 * 2 + i] = -INFINITY;
-            }
-    }
+    for (u32 m = 0; m < 2; m++)
+        hide_unseen(a, place.batch, place.first + threadIdx.x / 32 * 32 + m * 16, s[m], first_key, -INFINITY);
 }
 
 /// Scores become weights relative to the largest score so far; what was summed before is scaled to it.

@@ -27,19 +27,7 @@ template <int D> DEV QueriesPlace queries_place(const Attention& a) {
 template <int D, int N> DEV void mask_by_query(const Task& task, float (&p)[N][4], u32 first_key) {
     const Attention a = attention_of(task, 6);
     const QueriesPlace place = queries_place<D>(a);
-UNROLL
-    for (u32 half = 0; half < 2; half++) {
-        u32 step = place.first + threadIdx.x / 32 * 16 + half * 8 + lane() / 4;
-        const Keys keys = visible_or_all(a, place.batch, step);
-        u32 start = (u32)keys.start, end = (u32)keys.end;
-UNROLL
-        for (u32 n = 0; n < N; n++)
-UNROLL
-            for (u32 i = 0; i < 2; i++) {
-                u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
-                if (key < start || key >= end) p[n][half * 2 + i] = 0.0f;
-            }
-    }
+    hide_unseen(a, place.batch, place.first + threadIdx.x / 32 * 16, p, first_key, 0.0f);
 }
 
 template <int D> DEV void finish_queries(const Task& task, const float (&dq)[D / 8][4], u8* staging) {

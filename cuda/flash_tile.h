@@ -202,6 +202,23 @@ DEV void join_seen(Seen& seen, const Keys& keys, bool inside) {
     seen.all_end = end < seen.all_end ? end : seen.all_end;
 }
 
+/// Scores [16, 8 N] of rows `first` on become `hidden` where a row does not see the key.
+template <int N>
+DEV void hide_unseen(const Attention& a, u64 batch, u32 first, float (&s)[N][4], u32 first_key, float hidden) {
+UNROLL
+    for (u32 half = 0; half < 2; half++) {
+        const Keys keys = visible_or_all(a, batch, first + half * 8 + lane() / 4);
+        u32 start = (u32)keys.start, end = (u32)keys.end;
+UNROLL
+        for (u32 n = 0; n < N; n++)
+UNROLL
+            for (u32 i = 0; i < 2; i++) {
+                u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
+                if (key < start || key >= end) s[n][half * 2 + i] = hidden;
+            }
+    }
+}
+
 /// Of rows [first, first + count), the same for all lanes; all lanes must call it.
 DEV Seen seen_by(const Attention& a, u64 batch, u64 first, u32 count) {
     Seen seen = {0xffffffffu, 0, 0, 0xffffffffu};
