@@ -94,12 +94,13 @@ function aliasProblem(graph: Graph, { node, alias }: Output): string | null {
   const value = graph.nodes[node];
   if (value === undefined) return "its node does not exist";
   if (alias === undefined) return null;
-  const state = graph.nodes.find(({ op, attrs }) => {
-    const input = attrs as InputOpAttrs;
-    return op === "input" && input.kind === "state" && input.name === alias;
-  });
-  const type = state?.types[0];
-  if (type === undefined) return `no state input is named ${alias}`;
+  const input = graph.nodes.find(
+    ({ op, attrs }) => op === "input" && (attrs as InputOpAttrs).name === alias,
+  );
+  const type = input?.types[0];
+  // A state that is only written has no input.
+  if (input === undefined || type === undefined) return null;
+  if ((input.attrs as InputOpAttrs).kind !== "state") return `${alias} is no state`;
   return sameType(type, value.types[0]) ? null : `state ${alias} is ${typeText(type)}`;
 }
 

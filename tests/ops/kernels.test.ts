@@ -3,11 +3,10 @@
  * with the same bits from one thread and from two. Buffers end at inaccessible pages.
  */
 import { afterAll, describe, expect, test } from "bun:test";
-import { compile } from "../../src/passes/compile.ts";
 import { LEVELS, libraryInfo, openDevice } from "../../src/runtime/index.ts";
 import { cases, expectResults } from "./kernel_cases.ts";
 import { runNative } from "./native.ts";
-import { named, oneOp } from "./one_op.ts";
+import { compileOne, named } from "./one_op.ts";
 import { sampleTensors } from "./values.ts";
 
 /** Every level that the library was built for and this CPU has; a better CPU has the lower ones too. */
@@ -30,8 +29,7 @@ describe.each(usable)("level %s", (level) => {
 
   test.each(cases)("%s", (_, op, sample) => {
     const operands = sampleTensors(op, sample);
-    const graph = oneOp(op, operands, sample.attrs);
-    const compiled = compile(graph, { kind: "cpu", level, threads: 1 });
+    const compiled = compileOne(op, operands, sample.attrs, { kind: "cpu", level, threads: 1 });
     const one = runNative(alone, compiled, named(operands));
     const two = runNative(pair, compiled, named(operands));
     expect(Buffer.compare(one.bytes, two.bytes), "one thread and two").toBe(0);

@@ -6,10 +6,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import type { Attrs, TensorType } from "../../src/ir/graph.ts";
 import type { RefTensor } from "../../src/ops/reference.ts";
 import { opOf } from "../../src/ops/registry.ts";
-import { compile } from "../../src/passes/compile.ts";
 import { serialize } from "../../src/program/serialize.ts";
 import { LEVELS, libraryInfo, openDevice } from "../../src/runtime/index.ts";
-import { oneOp } from "./one_op.ts";
+import { compileOne } from "./one_op.ts";
 
 const f32 = (...shape: number[]): TensorType => ({ shape, dtype: "f32" });
 const i32 = (...shape: number[]): TensorType => ({ shape, dtype: "i32" });
@@ -100,8 +99,8 @@ describe.each(usable)("level %s", (level) => {
   test("declared scratch and workspace are enough", () => {
     for (const [name, inputs, attrs] of cases) {
       const operands: RefTensor[] = inputs.map((type) => ({ ...type, data: new Float64Array() }));
-      const graph = oneOp(opOf(name), operands, attrs);
-      const { program } = compile(graph, { kind: "cpu", level, threads });
+      const target = { kind: "cpu", level, threads } as const;
+      const { program } = compileOne(opOf(name), operands, attrs, target);
       const shapes = inputs.map(({ shape }) => `[${shape.join(",")}]`).join(" ");
       expect(() => device.load(serialize(program)).free(), `${name} ${shapes}`).not.toThrow();
     }

@@ -5,7 +5,6 @@
  */
 import { writeFileSync } from "node:fs";
 import { ops } from "../../src/ops/registry.ts";
-import { compile } from "../../src/passes/compile.ts";
 import type { Program } from "../../src/program/program.ts";
 import { serialize } from "../../src/program/serialize.ts";
 import {
@@ -14,7 +13,7 @@ import {
   NativeError,
   openDevice,
 } from "../../src/runtime/index.ts";
-import { oneOp } from "../ops/one_op.ts";
+import { compileOne } from "../ops/one_op.ts";
 import { sampleTensors } from "../ops/values.ts";
 import { accumulator, lookup } from "./hand_made.ts";
 
@@ -49,8 +48,8 @@ function corpus(): { bytes: Uint8Array; program: Program }[] {
   const programs: Program[] = [accumulator(64), lookup];
   for (const op of ops.values()) {
     for (const sample of op.samples) {
-      const graph = oneOp(op, sampleTensors(op, sample), sample.attrs);
-      const { program } = compile(graph, { kind: "cpu", level: "v3", threads: 1 });
+      const target = { kind: "cpu", level: "v3", threads: 1 } as const;
+      const { program } = compileOne(op, sampleTensors(op, sample), sample.attrs, target);
       if (program.instructions.length > 0) programs.push(program);
     }
   }

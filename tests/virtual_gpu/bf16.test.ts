@@ -15,7 +15,7 @@ import { tinyConfig, tinyGpt } from "../nn/models_for_tests.ts";
 import { norm } from "../ops/gradients.ts";
 import { expectResults } from "../ops/kernel_cases.ts";
 import { runNative } from "../ops/native.ts";
-import { named, oneOp } from "../ops/one_op.ts";
+import { compileOne, named } from "../ops/one_op.ts";
 import { randomGraph } from "../ops/random_graphs.ts";
 import { sampleTensor, sampleTensors } from "../ops/values.ts";
 import { openTestGpu } from "./virtual_gpu.ts";
@@ -64,7 +64,7 @@ test.each(Object.entries(products))("product in bf16: %s", (name, own) => {
   const op = opOf("matmul");
   const sample: Sample = { name, inputs, attrs: full };
   const operands = sampleTensors(op, sample);
-  const { values } = runNative(device, compile(oneOp(op, operands, full), target), named(operands));
+  const { values } = runNative(device, compileOne(op, operands, full, target), named(operands));
   expectResults(op, sample, operands, values);
 });
 
@@ -98,7 +98,7 @@ describe.each(["linear_cross_entropy", "linear_cross_entropy_grad"])("%s in chun
   const samples = [...op.samples, ...wide];
   test.each(samples.map((sample) => [sample.name, sample] as const))("%s", (_, sample) => {
     const operands = sampleTensors(op, sample);
-    const compiled = compile(oneOp(op, operands, sample.attrs), target);
+    const compiled = compileOne(op, operands, sample.attrs, target);
     for (const rows of [1, 4]) {
       const { values } = runNative(device, inChunks(compiled, rows), named(operands));
       expectResults(op, sample, operands, values);

@@ -3,11 +3,10 @@
  * tested with.
  */
 import { afterAll, expect, test } from "bun:test";
-import { compile } from "../../src/passes/compile.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { cases, expectResults } from "../ops/kernel_cases.ts";
 import { runNative } from "../ops/native.ts";
-import { named, oneOp } from "../ops/one_op.ts";
+import { compileOne, named } from "../ops/one_op.ts";
 import { sampleTensors } from "../ops/values.ts";
 import { openTestGpu } from "./virtual_gpu.ts";
 
@@ -24,7 +23,7 @@ test("the device says what it is", () => {
 
 test.each(cases)("%s", (_, op, sample) => {
   const operands = sampleTensors(op, sample);
-  const compiled = compile(oneOp(op, operands, sample.attrs), targetOf(device));
+  const compiled = compileOne(op, operands, sample.attrs, targetOf(device));
   const { values } = runNative(device, compiled, named(operands));
   expectResults(op, sample, operands, values);
 });
