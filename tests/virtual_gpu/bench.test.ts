@@ -1,16 +1,16 @@
 /** @file The benches of a GPU run, say that a virtual one is none, and keep no figure of it. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RESULTS } from "../../bench/results.ts";
 import { gpuPeakFlops } from "../../src/train/peak.ts";
-import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
+import { DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const repository = join(import.meta.dir, "../..");
 const folder = mkdtempSync(join(tmpdir(), "theseus-bench-"));
-beforeAll(buildVirtualGpu);
+useVirtualGpu();
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function bench(...args: readonly string[]) {

@@ -1,13 +1,13 @@
 /** @file What doctor says of GPUs: which there are, their driver, the library's kernels, and who holds their memory. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Workplace } from "../cli/command_line.ts";
-import { buildVirtualGpu, CUBLASLT, DRIVER } from "./virtual_gpu.ts";
+import { CUBLASLT, DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const place = new Workplace();
-beforeAll(buildVirtualGpu);
+useVirtualGpu();
 afterAll(() => place.remove());
 
 interface Check {

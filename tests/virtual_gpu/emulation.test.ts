@@ -3,9 +3,9 @@
  * as wrong results under some schedule of threads, or as the end of the process. The kernels are in emulation.cpp.
  */
 import { expect, test } from "bun:test";
-import { buildVirtualGpu, DRIVER, EMULATION } from "./virtual_gpu.ts";
+import { DRIVER, EMULATION, useVirtualGpu } from "./virtual_gpu.ts";
 
-buildVirtualGpu();
+useVirtualGpu();
 
 function emulate(...args: string[]) {
   const { stdout, stderr, exitCode, signalCode } = Bun.spawnSync([EMULATION, ...args]);

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { SMALL_CONFIG, Workplace } from "../cli/command_line.ts";
-import { buildVirtualGpu, DRIVER, OLD_DRIVER } from "./virtual_gpu.ts";
+import { DRIVER, OLD_DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
 
 const place = new Workplace();
+useVirtualGpu();
 beforeAll(() => {
-  buildVirtualGpu();
   place.file("run.yaml", SMALL_CONFIG);
 });
 afterAll(() => place.remove());

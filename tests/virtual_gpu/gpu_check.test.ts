@@ -1,14 +1,14 @@
 /** @file scripts/gpu-check works: on the virtual GPU with small counts, in parts, and it does again only what did not pass. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { buildVirtualGpu } from "./virtual_gpu.ts";
+import { useVirtualGpu } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const repository = join(import.meta.dir, "../..");
 const folder = mkdtempSync(join(tmpdir(), "theseus-gpu-check-"));
-beforeAll(buildVirtualGpu);
+useVirtualGpu();
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function check(...args: readonly string[]) {

@@ -1,7 +1,7 @@
 /** @file Training on the virtual GPU: the CPU's losses, equal bits from run to run, and a run that goes on after a stop. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { TestRoot, type TestRun } from "../train/runs_for_tests.ts";
-import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
+import { DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
 
 const root = new TestRoot();
 const before = process.env.THESEUS_CUDA_DRIVER;
@@ -18,8 +18,8 @@ const on = (device: string, ...more: string[]) => [
   ...more,
 ];
 
+useVirtualGpu();
 beforeAll(() => {
-  buildVirtualGpu();
   process.env.THESEUS_CUDA_DRIVER = DRIVER;
 });
 afterAll(() => {

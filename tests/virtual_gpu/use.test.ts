@@ -7,7 +7,7 @@ import { sampleTexts } from "../../src/jobs/sample_run.ts";
 import { quick } from "../../src/quick.ts";
 import { SMALL_CONFIG, Workplace } from "../cli/command_line.ts";
 import { FIXTURE } from "../evaluate/fixture.ts";
-import { buildVirtualGpu, DRIVER } from "./virtual_gpu.ts";
+import { DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const place = new Workplace();
@@ -16,8 +16,8 @@ const colours = join(FIXTURE, "tasks/colours.yaml");
 const before = process.env.THESEUS_CUDA_DRIVER;
 const train = ["run", "first", "run.yaml", ".", "training.precision=f32"];
 
+useVirtualGpu();
 beforeAll(async () => {
-  buildVirtualGpu();
   process.env.THESEUS_CUDA_DRIVER = DRIVER;
   place.file("run.yaml", SMALL_CONFIG);
   const tasks = [`evaluation.tasks=[${colours}]`, "evaluation.limit=2"];

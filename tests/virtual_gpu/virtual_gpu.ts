@@ -2,6 +2,7 @@
  * @file The virtual GPU: tests open it as a driver, so everything up to libcuda runs as it would on a GPU. What it shows
  * about kernels is logic, not speed, and nothing about a real GPU.
  */
+import { beforeAll } from "bun:test";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Device, openGpu } from "../../src/runtime/index.ts";
@@ -27,6 +28,14 @@ export function openTestGpu(): Device {
 export const CUBLASLT = join(folder, "libcublasLt.so.13");
 
 const BUILT = [DRIVER, OLD_DRIVER, EMULATION, CUBLASLT];
+
+/** Minutes on a busy machine, which bun's own limit of a hook is not made for. */
+const BUILD_LIMIT_MS = 300_000;
+
+/** For test files whose children open it. */
+export function useVirtualGpu(): void {
+  beforeAll(buildVirtualGpu, BUILD_LIMIT_MS);
+}
 
 /** Builds all of it when a source is newer. */
 export function buildVirtualGpu(): void {
