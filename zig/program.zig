@@ -239,8 +239,8 @@ pub const Program = struct {
     }
 
     /// What the kernel has against an instruction. A GPU's kernels take more than the CPU's, whose check this is (see
-    /// zig/cuda/widened.zig), and may have a workspace where those have none; zig/cuda/launches.zig sees to its size.
-    /// Others go without the CPU's.
+    /// zig/cuda/widened.zig), and may have a workspace where those have none, or another one; zig/cuda/launches.zig sees to
+    /// its size.
     fn unsound(
         program: *const Program,
         entry: *const kernel.Kernel,
@@ -251,20 +251,20 @@ pub const Program = struct {
         var operands: [widened_file.operands_max]abi.Operand = undefined;
         var plain = widened_file.widened(ins, &operands) orelse ins.*;
         if (entry.check(&plain) == null) return null;
-        if (ins.has_workspace == 0) {
-            if (!only_cpu_needs_workspace(ins.opcode)) return reason;
-            if (ins.operand_count >= operands.len) return reason;
-            const given = plain.operands[0..ins.operand_count];
-            if (given.ptr != &operands) @memcpy(operands[0..ins.operand_count], given);
-            operands[ins.operand_count] = large_workspace;
-            plain.operands = &operands;
-            plain.operand_count += 1;
-            plain.has_workspace = 1;
-            return entry.check(&plain);
+        const named: u16 = @intCast(ins.operand_count - ins.has_workspace);
+        if (ins.has_workspace == 1) {
+            plain.operand_count = named;
+            plain.has_workspace = 0;
+            if (entry.check(&plain) == null) return null;
         }
-        plain.operand_count -= 1;
-        plain.has_workspace = 0;
-        return if (entry.check(&plain) == null) null else reason;
+        if (!only_cpu_needs_workspace(ins.opcode) or named >= operands.len) return reason;
+        const given = plain.operands[0..named];
+        if (given.ptr != &operands) @memcpy(operands[0..named], given);
+        operands[named] = large_workspace;
+        plain.operands = &operands;
+        plain.operand_count = named + 1;
+        plain.has_workspace = 1;
+        return entry.check(&plain);
     }
 
     /// Kernels check indices before they use them; nothing of the same instruction may write to them in between.

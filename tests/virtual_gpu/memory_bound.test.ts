@@ -30,10 +30,12 @@ import { expectResults } from "../ops/kernel_cases.ts";
 import { runNative } from "../ops/native.ts";
 import { named } from "../ops/one_op.ts";
 import { sampleTensor, sampleTensors } from "../ops/values.ts";
+import { StandIn } from "./stand_in.ts";
 import { openTestGpu } from "./virtual_gpu.ts";
 
 const device = openTestGpu();
 afterAll(() => device.close());
+const isVirtual = device.info.gpu?.virtual === true;
 
 /** The op on operands that begin `skip` elements into their inputs. */
 function shiftedOp(op: AnyOp, operands: readonly RefTensor[], sample: Sample, skip: number): Graph {
@@ -230,6 +232,40 @@ describe("map_reduce", () => {
         reduce(b, whole, "max", [dim]),
       ]);
     });
+  });
+
+  const sums: [shape: number[], dims: number[], slices: number][] = [
+    [[1024, 768], [0], 16],
+    [[65_536, 768], [0], 88],
+    [[65_536, 2304], [0], 29],
+    [[64, 1024, 3072], [0, 1], 22],
+    [[65_536], [0], 4],
+    [[100, 768], [0], 0],
+    [[768, 65_536], [1], 0],
+    [[40, 65_536], [1], 4],
+  ];
+  test.each(sums)("a sum of %j over %j is cut into slices", (shape, dims, slices) => {
+    const b = new Builder("sum");
+    const x = input(b, { name: "x", kind: "input", shape, dtype: "bf16" });
+    b.output("sum", reduce(b, cast(b, x, "f32"), "sum", dims));
+    const { program } = compile(b.finish(), { kind: "cuda", level: "sm_90", threads: 1 });
+    const [instruction] = program.instructions;
+    const left = instruction?.hasWorkspace === true ? instruction.operands.at(-1) : undefined;
+    const results = elementCount(shape.filter((_, dim) => !dims.includes(dim)));
+    expect(elementCount(left?.shape ?? [0]) / 2 / results).toBe(slices);
+  });
+
+  test.if(isVirtual)("slices are joined by a second launch", () => {
+    const launches = (rows: number): number => {
+      const b = new Builder("sum");
+      const x = input(b, { name: "0", kind: "input", shape: [rows, 12], dtype: "f32" });
+      b.output("sum", reduce(b, x, "sum", [0]));
+      const inputs = new Map([["0", sampleTensor(b.type(x), "x")]]);
+      const before = new StandIn().asked().launches;
+      runNative(device, compile(b.finish(), targetOf(device)), inputs);
+      return new StandIn().asked().launches - before;
+    };
+    expect(launches(1030)).toBe(2 * launches(64));
   });
 
   test("all elements, and a dim in the middle", () => {

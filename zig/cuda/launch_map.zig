@@ -200,6 +200,7 @@ fn shape_of(ins: *const Instruction, mask: u32) Shape {
 /// Into how many parts the elements of each result are cut: as many as there is room for what they leave.
 fn slices_of(ins: *const Instruction, shape: Shape, blocks: u32, length: u64) u32 {
     if (shape == .any or ins.has_workspace == 0) return 1;
+    if (@intFromPtr(ins.workspace().data) % 8 != 0) return 1;
     const results = ins.operand(ins.word(2)).count();
     const room = ins.workspace().count() / 2 / results;
     const least: u64 = if (shape == .columns) 64 else slice_elements;

@@ -34,6 +34,24 @@ export function reduceWorkspaceBytes(attrs: MapReduceAttrs): number {
   return slots > 1 && results < (rows ? 256 : 32768) ? 8 * results * slots : 0;
 }
 
+/** As many blocks as zig/cuda/launch_map.zig cuts the work into at most, columns of a block, and what a slice has at least. */
+const GPU_BLOCKS = 528;
+const GPU_COLUMNS = 128;
+const GPU_SLICE = { rows: 16384, columns: 64 };
+
+/** What the slices of every result leave on a GPU: without it few results would be the work of few blocks. */
+export function gpuReduceBytes({ shape, dims }: MapReduceAttrs): number {
+  const sizeOf = (reduced: boolean): number =>
+    elementCount(shape.filter((_, dim) => dims.includes(dim) === reduced));
+  const results = sizeOf(false);
+  const last = shape.findLastIndex((size) => size > 1);
+  const rows = last < 0 || dims.includes(last);
+  const blocks = rows ? results : Math.ceil(at(shape, last) / GPU_COLUMNS);
+  const least = rows ? GPU_SLICE.rows : GPU_SLICE.columns;
+  const slices = Math.min(Math.floor(GPU_BLOCKS / blocks), Math.floor(sizeOf(true) / least));
+  return slices > 1 ? 8 * results * slices : 0;
+}
+
 function powerOfTwoAtLeast(n: number): number {
   let power = 1;
   while (power < n) power *= 2;
@@ -91,8 +109,8 @@ export const mapReduceLoweredOp = defineOp<MapReduceAttrs>({
     cpu: {
       acceptsInput: () => true,
       scratch(node, _inputs, target) {
-        if (target === "cuda") return {};
-        const workspaceBytes = reduceWorkspaceBytes(node.attrs as MapReduceAttrs);
+        const bytesOn = target === "cuda" ? gpuReduceBytes : reduceWorkspaceBytes;
+        const workspaceBytes = bytesOn(node.attrs as MapReduceAttrs);
         return workspaceBytes === 0 ? {} : { workspaceBytes };
       },
       lower(node, inputs, outputs) {
