@@ -220,7 +220,48 @@ fn add_tests(b: *std.Build) void {
         .filters = filters orelse &.{},
         .use_llvm = true,
     });
-    b.step("test", "Run the unit tests").dependOn(&b.addRunArtifact(tests).step);
+    const step = b.step("test", "Run the unit tests");
+    step.dependOn(&b.addRunArtifact(tests).step);
+    add_number_checks(b, step);
+}
+
+/// C++ that compiles only where NVIDIA's headers agree with what zig/cuda and tests/virtual_gpu say about them.
+fn add_number_checks(b: *std.Build, step: *std.Build.Step) void {
+    const headers = find_headers(b) orelse {
+        const left_out = b.addSystemCommand(&.{ "echo", "no cuda.h and cublasLt.h (scripts/setup --cuda installs them): " ++
+            "numbers and layouts are not compared with them" });
+        return step.dependOn(&left_out.step);
+    };
+    const writer = b.addExecutable(.{
+        .name = "cuda-numbers",
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/cuda_numbers.zig"),
+            .target = b.resolveTargetQuery(.{}),
+            .link_libc = true,
+        }),
+    });
+    const run = b.addRunArtifact(writer);
+    const source = run.addOutputFileArg("cuda_numbers.cpp");
+    const module = b.createModule(.{ .target = target(b, "x86_64_v3"), .link_libc = true });
+    module.addIncludePath(.{ .cwd_relative = headers });
+    module.addIncludePath(b.path("tests/virtual_gpu"));
+    module.addCSourceFile(.{ .file = source, .flags = &.{"-std=c++17"} });
+    step.dependOn(&b.addObject(.{ .name = "cuda-numbers", .root_module = module }).step);
+}
+
+/// The folder of cuda.h and cublasLt.h, where there is one.
+fn find_headers(b: *std.Build) ?[]const u8 {
+    const home = b.graph.environ_map.get("CUDA_HOME") orelse "";
+    const places = [_][]const u8{
+        b.pathFromRoot(".tools/cuda/nvidia/cu13/include"),
+        if (home.len > 0) b.pathJoin(&.{ home, "include" }) else "/usr/local/cuda/include",
+    };
+    for (places) |place| {
+        const path = b.pathJoin(&.{ place, "cublasLt.h" });
+        b.build_root.handle.access(b.graph.io, path, .{}) catch continue;
+        return place;
+    }
+    return null;
 }
 
 fn target(b: *std.Build, features: []const u8) std.Build.ResolvedTarget {

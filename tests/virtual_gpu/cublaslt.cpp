@@ -12,17 +12,30 @@
 #include <string.h>
 
 #include "host_work.h"
+#include "numbers.h"
 
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t i64;
 
-enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
-enum Type { F32 = 0, BF16 = 14 };
-enum Epilogue { DEFAULT = 1, BIAS = 4, GELU = 32, GELU_AUX = 160, GELU_BIAS = 36, GELU_AUX_BIAS = 164, DGELU = 192 };
-const int compute_f32 = 68;
-const u32 scheme_compute_type = 2;
+#define NUMBER(name, value) name = value,
+enum { NUMBERS_OF_CUDA(NUMBER) };
+enum Status {
+    SUCCESS = CUBLAS_STATUS_SUCCESS, NOT_INITIALIZED = CUBLAS_STATUS_NOT_INITIALIZED,
+    INVALID_VALUE = CUBLAS_STATUS_INVALID_VALUE,
+    EXECUTION_FAILED = CUBLAS_STATUS_EXECUTION_FAILED, NOT_SUPPORTED = CUBLAS_STATUS_NOT_SUPPORTED,
+};
+enum Type { F32 = CUDA_R_32F, BF16 = CUDA_R_16BF };
+enum Epilogue {
+    DEFAULT = CUBLASLT_EPILOGUE_DEFAULT, BIAS = CUBLASLT_EPILOGUE_BIAS, GELU = CUBLASLT_EPILOGUE_GELU,
+    GELU_AUX = CUBLASLT_EPILOGUE_GELU_AUX, GELU_BIAS = CUBLASLT_EPILOGUE_GELU_BIAS,
+    GELU_AUX_BIAS = CUBLASLT_EPILOGUE_GELU_AUX_BIAS, DGELU = CUBLASLT_EPILOGUE_DGELU,
+};
+const int compute_f32 = CUBLAS_COMPUTE_32F;
+const u32 scheme_compute_type = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+/// Of an epilogue that reads or keeps the value before the activation.
+const u32 with_aux = GELU_AUX & ~GELU;
 
 struct Desc {
     int compute, scale, transpose[2];
@@ -180,7 +193,7 @@ static int check_epilogue(const Desc& desc, const Layout& d) {
         default: return NOT_SUPPORTED;
     }
     if ((desc.epilogue & BIAS) && (desc.bias == 0 || desc.bias % 16 != 0)) return INVALID_VALUE;
-    if (!(desc.epilogue & 128)) return SUCCESS;
+    if (!(desc.epilogue & with_aux)) return SUCCESS;
     bool fits = desc.aux != 0 && desc.aux % 16 == 0 && desc.aux_leading % 8 == 0 && desc.aux_leading >= (i64)d.rows;
     return fits && desc.aux_stride % 8 == 0 ? SUCCESS : INVALID_VALUE;
 }
@@ -247,13 +260,13 @@ API cublasLtMatmulDescDestroy(Desc* desc) {
 }
 API cublasLtMatmulDescSetAttribute(Desc* desc, int attribute, const void* from, size_t bytes) {
     switch (attribute) {
-        case 3: return set(&desc->transpose[0], from, bytes);
-        case 4: return set(&desc->transpose[1], from, bytes);
-        case 7: return set(&desc->epilogue, from, bytes);
-        case 8: return set(&desc->bias, from, bytes);
-        case 11: return set(&desc->aux, from, bytes);
-        case 12: return set(&desc->aux_leading, from, bytes);
-        case 13: return set(&desc->aux_stride, from, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSA: return set(&desc->transpose[0], from, bytes);
+        case CUBLASLT_MATMUL_DESC_TRANSB: return set(&desc->transpose[1], from, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE: return set(&desc->epilogue, from, bytes);
+        case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set(&desc->bias, from, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return set(&desc->aux, from, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return set(&desc->aux_leading, from, bytes);
+        case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE: return set(&desc->aux_stride, from, bytes);
         default: return INVALID_VALUE;
     }
 }
@@ -265,20 +278,23 @@ API cublasLtMatrixLayoutDestroy(Layout* layout) {
     return SUCCESS;
 }
 API cublasLtMatrixLayoutSetAttribute(Layout* layout, int attribute, const void* from, size_t bytes) {
-    if (attribute == 5) return set(&layout->batch, from, bytes);
-    return attribute == 6 ? set(&layout->stride, from, bytes) : INVALID_VALUE;
+    if (attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) return set(&layout->batch, from, bytes);
+    bool is_stride = attribute == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
+    return is_stride ? set(&layout->stride, from, bytes) : INVALID_VALUE;
 }
 API cublasLtMatmulPreferenceCreate(Preference** preference) {
-    return create(preference, {0, 7, {256, 256, 256, 256}});
+    return create(preference, {0, CUBLASLT_REDUCTION_SCHEME_MASK, {256, 256, 256, 256}});
 }
 API cublasLtMatmulPreferenceDestroy(Preference* preference) {
     free(preference);
     return SUCCESS;
 }
 API cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* from, size_t bytes) {
-    if (attribute == 1) return set(&preference->workspace, from, bytes);
-    if (attribute == 3) return set(&preference->schemes, from, bytes);
-    return attribute >= 5 && attribute <= 8 ? set(&preference->alignment[attribute - 5], from, bytes) : INVALID_VALUE;
+    const int first = CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, last = CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES;
+    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return set(&preference->workspace, from, bytes);
+    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return set(&preference->schemes, from, bytes);
+    bool is_alignment = attribute >= first && attribute <= last;
+    return is_alignment ? set(&preference->alignment[attribute - first], from, bytes) : INVALID_VALUE;
 }
 
 API cublasLtMatmulAlgoGetHeuristic(void*, const Desc* desc, const Layout* a, const Layout* b, const Layout* c,

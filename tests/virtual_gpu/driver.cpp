@@ -8,12 +8,18 @@
 ///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
 #include "../../cuda/theseus.cu"
 #include "host_work.h"
+#include "numbers.h"
 
 #include <pthread.h>
 
+#define NUMBER(name, value) name = value,
+enum { NUMBERS_OF_CUDA(NUMBER) };
 enum Result {
-    SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101,
-    NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, OUT_OF_RESOURCES = 701, CAPTURE_UNSUPPORTED = 900,
+    SUCCESS = CUDA_SUCCESS, INVALID_VALUE = CUDA_ERROR_INVALID_VALUE, OUT_OF_MEMORY = CUDA_ERROR_OUT_OF_MEMORY,
+    NO_DEVICE = CUDA_ERROR_NO_DEVICE, INVALID_DEVICE = CUDA_ERROR_INVALID_DEVICE, NOT_FOUND = CUDA_ERROR_NOT_FOUND,
+    NOT_READY = CUDA_ERROR_NOT_READY, ILLEGAL_ADDRESS = CUDA_ERROR_ILLEGAL_ADDRESS,
+    OUT_OF_RESOURCES = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+    CAPTURE_UNSUPPORTED = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -269,8 +275,13 @@ API cuDeviceGetName(char* name, int capacity, int) {
 }
 API cuDeviceGetAttribute(int* value, int attribute, int) {
     int capability = (int)setting("THESEUS_VGPU_CAPABILITY", 90);
-    *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : attribute == 16 ? 4
-        : attribute == 97 ? (int)shared_limit() : 0;
+    switch (attribute) {
+        case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = capability / 10; break;
+        case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = capability % 10; break;
+        case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 4; break;
+        case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = (int)shared_limit(); break;
+        default: return INVALID_VALUE;
+    }
     return SUCCESS;
 }
 API cuDeviceTotalMem_v2(size_t* bytes, int) {
@@ -441,7 +452,7 @@ API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
     return NOT_FOUND;
 }
 API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
-    if (attribute != 8 || value < 0 || (unsigned)value > shared_limit()) return INVALID_VALUE;
+    if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || (unsigned)value > shared_limit()) return INVALID_VALUE;
     function->shared_max = (unsigned)value;
     return SUCCESS;
 }

@@ -1,7 +1,8 @@
-//! cuBLASLt, opened at run time like the driver. Numbers and sizes are those of cublasLt.h of CUDA 13.0; a test sets every
-//! attribute on the real library's descriptors where it is installed, which needs no GPU.
+//! cuBLASLt, opened at run time like the driver. Numbers and sizes are those of cublasLt.h of CUDA 13.0 (see numbers.zig); a test
+//! sets every attribute on the real library's descriptors where it is installed, which needs no GPU.
 const std = @import("std");
 const failure = @import("../failure.zig");
+const numbers = @import("numbers.zig");
 
 const Error = failure.Error;
 pub const Handle = ?*anyopaque;
@@ -9,43 +10,46 @@ pub const Status = c_int;
 
 pub const name = "libcublasLt.so.13";
 
-pub const success: Status = 0;
-pub const compute_f32: c_int = 68;
+pub const success: Status = numbers.CUBLAS_STATUS_SUCCESS;
+pub const compute_f32: c_int = numbers.CUBLAS_COMPUTE_32F;
 
-pub const Type = enum(u32) { f32 = 0, bf16 = 14 };
+pub const Type = enum(u32) { f32 = numbers.CUDA_R_32F, bf16 = numbers.CUDA_R_16BF };
 
-pub const LayoutAttribute = enum(c_int) { batch_count = 5, batch_stride = 6 };
+pub const LayoutAttribute = enum(c_int) {
+    batch_count = numbers.CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+    batch_stride = numbers.CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+};
 
 pub const DescriptorAttribute = enum(c_int) {
-    transpose_a = 3,
-    transpose_b = 4,
-    epilogue = 7,
-    bias_pointer = 8,
-    aux_pointer = 11,
-    aux_leading = 12,
-    aux_batch_stride = 13,
+    transpose_a = numbers.CUBLASLT_MATMUL_DESC_TRANSA,
+    transpose_b = numbers.CUBLASLT_MATMUL_DESC_TRANSB,
+    epilogue = numbers.CUBLASLT_MATMUL_DESC_EPILOGUE,
+    bias_pointer = numbers.CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+    aux_pointer = numbers.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER,
+    aux_leading = numbers.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD,
+    aux_batch_stride = numbers.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE,
 };
 
 pub const PreferenceAttribute = enum(c_int) {
-    workspace_bytes = 1,
-    reduction_schemes = 3,
-    alignment_a = 5,
-    alignment_b = 6,
-    alignment_c = 7,
-    alignment_d = 8,
+    workspace_bytes = numbers.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+    reduction_schemes = numbers.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+    alignment_a = numbers.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+    alignment_b = numbers.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+    alignment_c = numbers.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+    alignment_d = numbers.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
 };
 
 /// Partial sums in f32, added in a step of their own. The other schemes may keep them in the result's dtype.
-pub const reduction_in_f32: u32 = 2;
-pub const reduction_any: u32 = 7;
+pub const reduction_in_f32: u32 = numbers.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+pub const reduction_any: u32 = numbers.CUBLASLT_REDUCTION_SCHEME_MASK;
 
 pub const Epilogue = struct {
-    pub const none: u32 = 1;
-    pub const bias: u32 = 4;
-    pub const gelu: u32 = 32;
-    pub const gelu_grad: u32 = 64 | 128;
+    pub const none: u32 = numbers.CUBLASLT_EPILOGUE_DEFAULT;
+    pub const bias: u32 = numbers.CUBLASLT_EPILOGUE_BIAS;
+    pub const gelu: u32 = numbers.CUBLASLT_EPILOGUE_GELU;
+    pub const gelu_grad: u32 = numbers.CUBLASLT_EPILOGUE_DGELU;
     /// Keeps the value before the activation.
-    pub const aux: u32 = 128;
+    pub const aux: u32 = numbers.CUBLASLT_EPILOGUE_GELU_AUX & ~gelu;
 };
 
 pub const Algorithm = extern struct { data: [8]u64 };

@@ -6,6 +6,7 @@ const failure = @import("../failure.zig");
 const image = @import("cuda_image");
 const driver_file = @import("driver.zig");
 const launches = @import("launches.zig");
+const numbers = @import("numbers.zig");
 const ring_file = @import("ring.zig");
 const Products = @import("products.zig").Products;
 const Fault = @import("task.zig").Fault;
@@ -16,12 +17,12 @@ const Error = failure.Error;
 const Handle = driver_file.Handle;
 
 const staging_bytes = ring_file.piece_bytes;
-const event_without_timing = 2;
-const stream_non_blocking = 1;
-const attribute_major = 75;
-const attribute_minor = 76;
+const event_without_timing = numbers.CU_EVENT_DISABLE_TIMING;
+const stream_non_blocking = numbers.CU_STREAM_NON_BLOCKING;
+const attribute_major = numbers.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+const attribute_minor = numbers.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR;
 /// Of a function: how much dynamic shared memory a launch may ask for, where that is more than `shared_free`.
-const function_shared_max = 8;
+const function_shared_max = numbers.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 const shared_free = 48 << 10;
 
 /// Runs that the device may hold at once: one is computed while the next one waits behind it.

@@ -2,6 +2,7 @@
 //! function that the library uses is in `Functions`; one that is missing means a driver that is too old.
 const std = @import("std");
 const failure = @import("../failure.zig");
+const numbers = @import("numbers.zig");
 
 const Error = failure.Error;
 
@@ -17,10 +18,10 @@ pub const capability_min = 80;
 
 pub const default_path = "libcuda.so.1";
 
-pub const success = 0;
-const no_device = 100;
-const out_of_memory = 2;
-pub const not_ready = 600;
+pub const success = numbers.CUDA_SUCCESS;
+const no_device = numbers.CUDA_ERROR_NO_DEVICE;
+const out_of_memory = numbers.CUDA_ERROR_OUT_OF_MEMORY;
+pub const not_ready = numbers.CUDA_ERROR_NOT_READY;
 
 /// Versions of the names are those of CUDA 12 and 13.
 pub const Functions = struct {

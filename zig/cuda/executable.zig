@@ -5,6 +5,7 @@ const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
 const pool = @import("../cpu/pool.zig");
 const launches = @import("launches.zig");
+const numbers = @import("numbers.zig");
 const device_file = @import("device.zig");
 const driver_file = @import("driver.zig");
 const task_file = @import("task.zig");
@@ -18,7 +19,7 @@ const Gpu = device_file.Gpu;
 const Handle = driver_file.Handle;
 const Task = task_file.Task;
 
-const capture_relaxed = 2;
+const capture_relaxed = numbers.CU_STREAM_CAPTURE_MODE_RELAXED;
 
 /// Told apart by this number in the device's fault record.
 var next_serial: u32 = 1;

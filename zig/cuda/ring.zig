@@ -3,6 +3,7 @@
 const std = @import("std");
 const failure = @import("../failure.zig");
 const driver_file = @import("driver.zig");
+const numbers = @import("numbers.zig");
 
 const Driver = driver_file.Driver;
 const Error = failure.Error;
@@ -10,7 +11,7 @@ const Handle = driver_file.Handle;
 
 pub const piece_bytes = 4 << 20;
 const pieces = 4;
-const event_without_timing = 2;
+const event_without_timing = numbers.CU_EVENT_DISABLE_TIMING;
 
 pub const Ring = struct {
     memory: Handle = null,
