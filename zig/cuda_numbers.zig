@@ -18,13 +18,14 @@ const head =
     \\template <class T> constexpr int kind_of() {
     \\    return (__is_floating_point(T) ? 100 : 0) + (int)sizeof(T);
     \\}
-    \\template <class R, class... A> constexpr bool takes(R (*)(A...), const int (&kinds)[sizeof...(A) + 1]) {
+    \\template <class R, class... A>
+    \\constexpr bool takes(R (*)(A...), const int (&kinds)[sizeof...(A) + 1]) {
     \\    const int found[] = {kind_of<R>(), kind_of<A>()...};
     \\    for (unsigned i = 0; i <= sizeof...(A); i++)
     \\        if (found[i] != kinds[i]) return false;
     \\    return true;
     \\}
-    \\#define AS_THERE(name, value) static_assert((long long)name == value, "tests/virtual_gpu/numbers.h: " #name);
+    \\#define AS_THERE(name, value) static_assert((long long)name == value, "numbers.h: " #name);
     \\NUMBERS_OF_CUDA(AS_THERE)
     \\
 ;
