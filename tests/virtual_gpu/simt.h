@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "async_copy.h"
+#include "thread_products.h"
 
 #define __global__
 #define __device__
@@ -35,8 +36,6 @@ typedef void (*Entry)(const Task*, Fault*);
 
 /// What a launch may ask for until cuFuncSetAttribute allows more.
 const unsigned shared_default = 48 << 10;
-/// Of any GPU.
-const unsigned shared_most = 227 << 10;
 
 /// Kernels by name, as a module of the driver has them.
 struct Kernel {
@@ -66,10 +65,11 @@ struct Fiber {
     /// Shuffles so far: they take turns between two sets of lanes, so that one barrier each is enough.
     unsigned shuffles;
     AsyncCopies copies;
+    ThreadProducts products;
 };
 
 /// What the lanes of a warp meet for.
-enum Meeting { SYNC, SHUFFLE, MATRIX_PRODUCT, MATRIX_LOAD };
+enum Meeting { SYNC, SHUFFLE, MATRIX_PRODUCT, MATRIX_LOAD, WGMMA, WGMMA_FENCE, WGMMA_COMMIT, WGMMA_WAIT };
 
 struct Block {
     dim3 index, threads, grid;
@@ -139,6 +139,7 @@ template <class T> T shuffle_xor(T value, int mask) {
 inline void run_fiber() {
     block.entry(block.task, block.fault);
     if (current->copies.count > 0) stop("a thread ends before it has waited for its cp.async");
+    if (current->products.are_pending()) stop("a thread ends before it has waited for its wgmma");
     block.live--;
     if (block.waiting > 0 && block.waiting == block.live) release_barrier();
     pause(DONE);
@@ -152,6 +153,7 @@ inline void start_fiber(int i) {
     f.state = READY;
     f.shuffles = 0;
     f.copies.clear();
+    f.products.clear();
     f.thread = {(unsigned)i % x, (unsigned)i / x % y, (unsigned)i / x / y};
     // The entry finds the stack as a call would leave it; six saved registers lie below its address.
     void** top = (void**)(stacks + (i + 1) * stack_bytes) - 1;
@@ -244,6 +246,7 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 memset(block.shared, 0xff, shared_bytes);
+                async_view.begin(block.shared, shared_bytes);
                 block.index = {x, y, z};
                 run_block(greedy);
             }
