@@ -20,6 +20,7 @@ export function originOf({ info: { gpu, cpu } }: Device) {
     virtual: gpu?.virtual ?? false,
     driver: gpu === null ? null : driverVersion(),
     cuda: gpu?.cuda_version ?? null,
+    attention: gpu?.attention ?? null,
   };
 }
 

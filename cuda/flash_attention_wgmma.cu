@@ -113,19 +113,7 @@ UNROLL
 template <int D, int N> DEV void mask_scores(const Task& task, float (&s)[N][4], u32 first_key) {
     const Attention a = attention_of(task, 3);
     const ForwardPlace place = wgmma_place<D>(a);
-UNROLL
-    for (u32 half = 0; half < 2; half++) {
-        u32 step = place.first + threadIdx.x / 32 * 16 + half * 8 + lane() / 4;
-        const Keys keys = visible_or_all(a, place.batch, step);
-        u32 start = (u32)keys.start, end = (u32)keys.end;
-UNROLL
-        for (u32 n = 0; n < N; n++)
-UNROLL
-            for (u32 i = 0; i < 2; i++) {
-                u32 key = first_key + n * 8 + lane() % 4 * 2 + i;
-                if (key < start || key >= end) s[n][half * 2 + i] = -INFINITY;
-            }
-    }
+    hide_unseen(a, place.batch, place.first + threadIdx.x / 32 * 16, s, first_key, -INFINITY);
 }
 
 /// Scores become weights relative to the largest score so far; `old` is what earlier sums are to be scaled by.

@@ -1,6 +1,6 @@
 /// What kernels need of a GPU beyond CUDA C++: products of small matrices by a warp (mma.sync), loads of their fragments
 /// (ldmatrix), copies to shared memory that run beside the kernel (cp.async), accesses of 8 and 16 bytes, and the fast exp2.
-/// The only file with inline assembly; tests/virtual_gpu/tensor_core_simt.h is its twin for the host.
+/// Inline assembly is here and in wgmma.h alone; tests/virtual_gpu/tensor_core_simt.h is its twin for the host.
 ///
 /// Fragments of the product C[16, 8] += A[16, 16] . B[16, 8], with g = lane / 4 and t = lane % 4; a pair is two bf16 in one
 /// word, the first one low:

@@ -108,6 +108,7 @@ fn gpu_info(json: *Json, gpu: *const Gpu) Writer.Error!void {
     try field(json, "cublaslt_version", products.lt.version);
     try field(json, "workspace_bytes", products.workspace_bytes);
     try field(json, "searches", products.searches);
+    try field(json, "attention", gpu.attention_name());
     try json.endObject();
 }
 

@@ -27,9 +27,11 @@ export interface Algorithms {
   readonly cuda_version: number;
   readonly cublaslt_version: number;
   readonly algorithms: readonly Algorithm[];
+  /** Which kernels attention had; absent: in the cache, which says nothing of them, and in records from before there were two. */
+  readonly attention?: GpuInfo["attention"];
 }
 
-type Origin = Omit<Algorithms, "algorithms">;
+type Origin = Omit<Algorithms, "algorithms" | "attention">;
 
 const originOf = (gpu: GpuInfo): Origin => ({
   schema_version: 1,
@@ -58,7 +60,7 @@ export function algorithmsOf(device: Device): Algorithms | null {
   if (gpu === null) return null;
   const lines = device.choices.split("\n").filter((line) => line !== "");
   const algorithms = lines.map(parseLine).sort((a, b) => (a.product < b.product ? -1 : 1));
-  return { ...originOf(gpu), algorithms };
+  return { ...originOf(gpu), attention: gpu.attention, algorithms };
 }
 
 /** Whether a record was made on such a GPU with such libraries. */
@@ -69,14 +71,14 @@ function isOf(gpu: GpuInfo, record: Algorithms): boolean {
 
 /** `own` and, of other products, those of an earlier record from the same GPU and libraries. */
 export function withEarlier(own: Algorithms, earlier: Algorithms | null): Algorithms {
-  const { algorithms, ...origin } = own;
+  const { algorithms, attention, ...origin } = own;
   const same =
     earlier !== null &&
     Object.entries(origin).every(([key, value]) => earlier[key as keyof Origin] === value);
   const all = new Map((same ? earlier.algorithms : []).map((each) => [each.product, each]));
   for (const each of algorithms) all.set(each.product, each);
   const sorted = [...all.values()].sort((a, b) => (a.product < b.product ? -1 : 1));
-  return { ...origin, algorithms: sorted };
+  return { ...origin, ...(attention === undefined ? {} : { attention }), algorithms: sorted };
 }
 
 /** Gives a device the algorithms of a record; false where they are of another GPU or library, or no record at all. */
@@ -84,7 +86,8 @@ export function useAlgorithms(device: Device, record: Algorithms | null): boolea
   const { gpu } = device.info;
   if (gpu === null || record === null || !isOf(gpu, record)) return false;
   try {
-    device.choose(record.algorithms.map(lineOf).join(""));
+    const attention = record.attention === undefined ? "" : `attention ${record.attention}\n`;
+    device.choose(attention + record.algorithms.map(lineOf).join(""));
     return true;
   } catch (error) {
     if (error instanceof NativeError || error instanceof TypeError) return false;
@@ -132,10 +135,11 @@ export function cacheAlgorithms(device: Device): void {
   const { gpu } = device.info;
   const own = algorithmsOf(device);
   if (gpu === null || own === null || gpu.searches === 0 || !isCached(gpu)) return;
+  const { attention: _, ...rest } = own;
   const measured = own.algorithms.filter(({ microseconds }) => microseconds > 0);
   for (const folder of cacheFolders()) {
     const path = join(folder, fileName(gpu));
-    const record = withEarlier({ ...own, algorithms: measured }, readAlgorithms(path));
+    const record = withEarlier({ ...rest, algorithms: measured }, readAlgorithms(path));
     try {
       mkdirSync(folder, { recursive: true });
       const temporary = `${path}.${process.pid}.tmp`;

@@ -42,6 +42,8 @@ export interface GpuInfo {
   readonly workspace_bytes: number;
   /** Products for which the fastest algorithm was searched since the device was opened. */
   readonly searches: number;
+  /** Which kernels attention gets in programs that are loaded from now on: those of every GPU, or Hopper's own. */
+  readonly attention: "mma" | "wgmma";
 }
 
 export interface DeviceInfo {
@@ -225,6 +227,12 @@ export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
     ),
   );
   const device = new Device(library, handle);
+  try {
+    if (process.env.THESEUS_CUDA_WGMMA === "1") device.choose("attention wgmma");
+  } catch (error) {
+    device.close();
+    throw error;
+  }
   useCachedAlgorithms(device);
   return device;
 }

@@ -28,7 +28,15 @@ const originText = ({ gpu, cuda_version, cublaslt_version }: Algorithms): string
 export function useRunAlgorithms(directory: string, device: Device): void {
   const record = readAlgorithms(join(directory, FILE));
   const now = algorithmsOf(device);
-  if (record === null || now === null || useAlgorithms(device, record)) return;
+  if (record === null || now === null) return;
+  const attention = record.attention ?? "mma";
+  if (useAlgorithms(device, { ...record, attention })) {
+    if (attention === "mma" && now.attention === "wgmma")
+      log.warn(
+        "this run began without wgmma and goes on without it: THESEUS_CUDA_WGMMA=1 is for new runs",
+      );
+    return;
+  }
   // That the kernels are others has been said already.
   if (record.capability !== now.capability) return;
   log.warn(

@@ -19,7 +19,10 @@ setDefaultTimeout(60_000);
 const standIn = new StandIn();
 const root = new TestRoot();
 const cache = join(root.path, "cache");
-const names = ["THESEUS_CUDA_DRIVER", "THESEUS_CACHE", "THESEUS_CUDA_TUNE"] as const;
+const names = [
+  ...(["THESEUS_CUDA_DRIVER", "THESEUS_CACHE", "THESEUS_CUDA_TUNE"] as const),
+  "THESEUS_CUDA_WGMMA" as const,
+];
 const before = names.map((name) => process.env[name]);
 
 beforeAll(() => {
@@ -30,6 +33,7 @@ afterEach(() => {
   standIn.set("CUBLASLT", 130_002);
   delete process.env.THESEUS_CACHE;
   delete process.env.THESEUS_CUDA_TUNE;
+  delete process.env.THESEUS_CUDA_WGMMA;
   rmSync(cache, { recursive: true, force: true });
 });
 afterAll(() => {
@@ -160,4 +164,46 @@ test("with another cuBLASLt a run says that bits may differ", async () => {
   } finally {
     warn.mockRestore();
   }
+});
+
+// Longer than the keys that the kernels of every GPU weigh at once, so that sums have another order.
+const HEADS = [
+  ...["architecture.n_embd=128", "architecture.n_head=1", "architecture.block_size=64"],
+  "training.precision=bf16",
+  ...["training.device=cuda", "training.steps=2", "training.per_device_batch_size=1"],
+  ...["checkpoint.interval=1", "architecture.n_layer=1"],
+];
+const HALF_HEADS = [...HEADS, `training.stop_tokens=${64}`];
+
+test("a run keeps the kernels of attention that it began with", async () => {
+  const warn = spyOn(log, "warn").mockImplementation(() => {});
+  try {
+    const plain = await root.train("plain", HEADS);
+    await root.train("plain-half", HALF_HEADS);
+    process.env.THESEUS_CUDA_WGMMA = "1";
+    const wide = await root.train("wide", HEADS);
+    expect(Buffer.compare(wide.weights, plain.weights)).not.toBe(0);
+    const { directory } = (await root.train("wide-half", HALF_HEADS)).result;
+    expect(readAlgorithms(join(directory, "algorithms.json"))?.attention).toBe("wgmma");
+    expect(warn).not.toHaveBeenCalled();
+    const resumed = await root.train("plain-half", HEADS);
+    expect(Buffer.compare(resumed.weights, plain.weights)).toBe(0);
+    expect(warn.mock.calls.flat()).toEqual([expect.stringMatching(/began without wgmma/)]);
+    delete process.env.THESEUS_CUDA_WGMMA;
+    const wideResumed = await root.train("wide-half", HEADS);
+    expect(Buffer.compare(wideResumed.weights, wide.weights)).toBe(0);
+    expect(warn).toHaveBeenCalledTimes(1);
+  } finally {
+    warn.mockRestore();
+  }
+});
+
+test("the cache says nothing of attention", () => {
+  process.env.THESEUS_CACHE = cache;
+  process.env.THESEUS_CUDA_WGMMA = "1";
+  load();
+  delete process.env.THESEUS_CUDA_WGMMA;
+  const [file = ""] = readdirSync(cache);
+  expect(readFileSync(join(cache, file), "utf8")).not.toContain("attention");
+  load((device) => expect(device.info.gpu?.attention).toBe("mma"));
 });

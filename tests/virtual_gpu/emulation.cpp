@@ -2,6 +2,7 @@
 /// how many schedules gave the right result; what a GPU would not allow ends the process with a message.
 ///   emulation KERNEL          emulation limits LIBRARY   (what the stand-in for the driver accepts)
 #include "../../cuda/tensor_core.h"
+#include "emulation_wgmma.h"
 
 #include <dlfcn.h>
 
@@ -93,6 +94,7 @@ KERNEL_OF(split_warp, 32, 1) {
 }
 
 static bool is_right(const char* name) {
+    if (strncmp(name, "wgmma", 5) == 0) return is_wide_right(strncmp(name, "wgmma_64", 8) == 0 ? 64 : 128);
     if (strncmp(name, "exchange", 8) == 0) {
         for (u32 thread = 0; thread < threads; thread++) {
             u32 expected = 0;
@@ -124,6 +126,7 @@ static int run(const char* name) {
     for (u32 i = 0; i < 128; i++) right[i] = bf16_of((float)((int)(i * 5 % 11) - 5));
     for (u32 i = 0; i < 4 * threads; i++) words[i] = i * i + 1;
     const simt::Kernel* kernel = find(name);
+    const u32 shared_bytes = strncmp(name, "wgmma", 5) == 0 ? wgmma_shared : 4096;
     Task task = {};
     task.place = 1;
     Fault fault = {};
@@ -131,7 +134,8 @@ static int run(const char* name) {
     for (u32 seed = 0; seed < seeds; seed++) {
         memset(product, 0xff, sizeof product);
         memset(sums, 0xff, sizeof sums);
-        simt::launch(kernel->entry, {1, 1, 1}, {kernel->threads, 1, 1}, 4096, &task, &fault, seed);
+        fill_wide();
+        simt::launch(kernel->entry, {1, 1, 1}, {kernel->threads, 1, 1}, shared_bytes, &task, &fault, seed);
         right_ones += is_right(name);
     }
     printf("%u of %u\n", right_ones, seeds);

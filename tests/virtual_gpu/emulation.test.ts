@@ -49,6 +49,56 @@ test.each([
   expect(exitCode).not.toBe(0);
 });
 
+const WGMMA = ["64", "128"].flatMap((columns) =>
+  ["shared", "registers"].flatMap((left) =>
+    ["columns", "rows"].map((right) => `wgmma_${columns}_of_${left}_by_${right}`),
+  ),
+);
+
+// Where a row holds what is summed over, the leading offset means nothing.
+const leading = "wgmma_64_by_columns_wrong_leading";
+
+test.each([...WGMMA, leading])("%s is right under every schedule", (kernel) => {
+  expect(rightOnes(kernel)).toBe(16);
+});
+
+test.each([
+  // Results are read that are not there, or operands that wgmma does not see yet.
+  ...["by_rows_reads_early", "by_rows_no_wait", "by_rows_no_commit", "by_rows_no_publish"],
+  ...["by_rows_early_publish", "by_rows_no_landing"],
+  // Descriptors that say other than what was copied.
+  ...[
+    "by_rows_wrong_stride",
+    "by_rows_wrong_leading",
+    "by_rows_wrong_swizzle",
+    "by_rows_not_aligned",
+  ],
+  ...["64_by_columns_wrong_stride", "64_by_columns_wrong_swizzle"],
+])("wgmma %s is never right", (mistake) => {
+  expect(rightOnes(`wgmma_${mistake}`)).toBe(0);
+});
+
+test.each([
+  ["by_rows_no_fence", /without wgmma.fence/],
+  ["by_rows_no_settle", /not settled and fenced/],
+  ["by_rows_no_barrier", /find other operands/],
+  ["by_rows_writes_sums", /accumulators were written while/],
+  ["by_rows_writes_a", /registers of A were written while/],
+  ["by_rows_copies_early", /shared memory was written while/],
+  ["by_rows_ends_early", /ends before it has waited for its wgmma/],
+  ["64_by_columns_wrong_bits", /bits that mean nothing/],
+  ["by_columns_base_offset", /base offset/],
+  ["by_columns_three_warps", /deadlock, 96 of 128/],
+  ["by_columns_other_product", /other operands of a wgmma|different wgmma/],
+  ["by_columns_other_shape", /accumulators of another shape/],
+  ["by_columns_half_a_group", /less than a warpgroup/],
+])("wgmma %s ends the process", (mistake, message) => {
+  const { problem, exitCode, out } = emulate(`wgmma_${mistake}`);
+  expect(problem).toMatch(message);
+  expect(out).toBe("");
+  expect(exitCode).not.toBe(0);
+});
+
 test("shared memory ends at an inaccessible page", () => {
   expect(emulate("write_outside").signalCode).toBe("SIGSEGV");
 });

@@ -31,6 +31,12 @@ const FAULTS: [string, string, Record<string, string>, RegExp][] = [
   ["half a driver", "cuda", { THESEUS_CUDA_DRIVER: OLD_DRIVER }, /too old: it has no cu\w+/],
   ["CUDA 12", "cuda", { THESEUS_VGPU_DRIVER: "12040" }, /serves CUDA 12.4, CUDA 13.0 is needed/],
   ["a GPU that is too old", "cuda", { THESEUS_VGPU_CAPABILITY: "75" }, /capability 7.5/],
+  [
+    "wgmma on another GPU than Hopper",
+    "cuda",
+    { THESEUS_VGPU_CAPABILITY: "80", THESEUS_CUDA_WGMMA: "1" },
+    /attention by wgmma needs a GPU of compute capability 9.0 .*has 8.0/,
+  ],
   ["an index out of range", "cuda:3", {}, /there is no GPU 3: this process sees 1/],
   ["a product", "cuda", { THESEUS_VGPU_FAIL_MATMUL: "1", THESEUS_CUDA_TUNE: "0" }, PRODUCT_FAILS],
   ["all GPUs hidden", "cuda", { CUDA_VISIBLE_DEVICES: "" }, /CUDA_VISIBLE_DEVICES hides it/],

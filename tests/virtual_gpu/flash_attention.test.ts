@@ -2,7 +2,7 @@
  * @file Flash attention on a GPU, in CI the virtual one, against the f64 reference on the same bf16 numbers: lengths around those of
  * tiles, all head sizes, shared key heads, masks, and queries, keys and values as views into one packed tensor.
  */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import type { Id } from "../../src/ir/graph.ts";
 import { Builder } from "../../src/ops/builder.ts";
 import { at } from "../../src/ops/check.ts";
@@ -16,6 +16,7 @@ import { input } from "../../src/ops/prim/input.ts";
 import { slice } from "../../src/ops/prim/slice.ts";
 import { type RefTensor, refTensor } from "../../src/ops/reference.ts";
 import { compile } from "../../src/passes/compile.ts";
+import type { Device } from "../../src/runtime/index.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { assert } from "../../src/util/errors.ts";
 import { norm } from "../ops/gradients.ts";
@@ -155,7 +156,10 @@ const ROUNDING = 2 ** -9;
 const distance = (got: Float64Array, wanted: Float64Array): number =>
   norm(got.map((x, i) => (x === wanted[i] ? 0 : x - at(wanted, i))));
 
-test.each(CASES.map((one) => [nameOf(one), one] as const))("%s", (_, one) => {
+type Kernels = NonNullable<Device["info"]["gpu"]>["attention"];
+
+function check(kernels: Kernels, one: Case): void {
+  device.choose(`attention ${kernels}`);
   const problem = problemOf(one);
   const { batch, length, heads, groups, dim } = problem.sizes;
   const dout = { shape: [batch, length, heads, dim], dtype: "bf16" } as const;
@@ -195,4 +199,15 @@ test.each(CASES.map((one) => [nameOf(one), one] as const))("%s", (_, one) => {
     expect(distance(part, exact)).toBeLessThanOrEqual(limit);
     if (stored === "f32") expect(distance(part, exact)).toBeGreaterThan(limit / 1000);
   });
+}
+
+const NAMED = CASES.map((one) => [nameOf(one), one] as const);
+
+describe("mma.sync", () => {
+  test.each(NAMED)("%s", (_, one) => check("mma", one));
+});
+
+// Of compute capability 9.0 alone.
+describe.skipIf(device.info.gpu?.capability !== 90)("wgmma", () => {
+  test.each(NAMED)("%s", (_, one) => check("wgmma", one));
 });

@@ -24,6 +24,8 @@ const attribute_minor = numbers.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR;
 /// Of a function: how much dynamic shared memory a launch may ask for, where that is more than `shared_free`.
 const function_shared_max = numbers.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 const shared_free = 48 << 10;
+/// wgmma is of this one alone, no newer GPU has it.
+const wgmma_capability = 90;
 
 /// Runs that the device may hold at once: one is computed while the next one waits behind it.
 pub const runs_max = 2;
@@ -75,6 +77,9 @@ pub const Gpu = struct {
     own_bytes: u64 = 0,
     /// Waits after every kernel, so that a failure names its instruction.
     stepwise: bool,
+    /// Programs that are loaded from now on have attention by wgmma where there is a kernel for it. Never unless asked for: no GPU
+    /// has run these kernels. A run keeps to what it began with, for the bits are others (`Products.read_choices`).
+    wgmma: bool = false,
 
     pub fn open(options: Options) Error!*Gpu {
         const gpu = std.heap.c_allocator.create(Gpu) catch
@@ -174,6 +179,23 @@ pub const Gpu = struct {
         const made = gpu.driver.call.cuEventCreate(&event, flags);
         try gpu.driver.check(made, "an event cannot be made", .{});
         return event;
+    }
+
+    /// Which kernels of attention programs get that are loaded from now on.
+    pub fn choose_attention(gpu: *Gpu, name: []const u8) Error!void {
+        const wgmma = std.mem.eql(u8, name, "wgmma");
+        if (!wgmma and !std.mem.eql(u8, name, "mma"))
+            return failure.raise(error.InvalidArgument, "no attention is called {s}", .{name});
+        if (wgmma and gpu.capability != wgmma_capability) return failure.raise(
+            error.Unsupported,
+            "attention by wgmma needs a GPU of compute capability 9.0 (Hopper), GPU {d} ({s}) has {d}.{d}",
+            .{ gpu.ordinal, gpu.name_text(), gpu.capability / 10, gpu.capability % 10 },
+        );
+        gpu.wgmma = wgmma;
+    }
+
+    pub fn attention_name(gpu: *const Gpu) []const u8 {
+        return if (gpu.wgmma) "wgmma" else "mma";
     }
 
     /// The kernel, brought to the device now: capturing a graph is no time to load code.

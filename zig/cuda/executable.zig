@@ -391,7 +391,12 @@ fn prepare(
         .gpu = gpu,
         .arena = undefined,
         .serial = next_serial,
-        .plan = .{ .allocator = a, .products = gpu.products, .counts = counts },
+        .plan = .{
+            .allocator = a,
+            .products = gpu.products,
+            .wgmma = gpu.wgmma,
+            .counts = counts,
+        },
         .functions = undefined,
         .first_operands = try a.alloc(u32, program.functions.len),
         .image = undefined,

@@ -10,7 +10,7 @@ const Kernel = launches.Kernel;
 const Operand = abi.Operand;
 const Plan = launches.Plan;
 
-/// As FLASH_QUERIES of cuda/flash_attention.cu.
+/// As FLASH_QUERIES of cuda/flash_attention.cu and `queries` of cuda/flash_attention_wgmma.cu.
 const forward_queries = 128;
 /// Rows of the tiles that a block goes over; two of each kind are in shared memory.
 const tile_rows = 64;
@@ -19,6 +19,10 @@ const row_bytes = 12;
 const place_bytes = 256;
 /// Word 4: weights are rounded to bf16 for their product with the values.
 const compute_bf16 = 1;
+/// Of cuda/flash_attention_wgmma.cu: keys of a tile, two of which are in shared memory with as many values, and what says where
+/// they come from.
+const wgmma_keys = std.EnumArray(Width, u32).init(.{ .w32 = 0, .w64 = 64, .w96 = 0, .w128 = 128 });
+const wgmma_rows_bytes = 64;
 const grid_max = std.math.maxInt(i32);
 
 /// Dims of the tiles' rows.
@@ -71,7 +75,24 @@ pub fn block_of(kernel: Kernel) ?Block {
     for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width| {
         if (kernels.get(each).get(width) == kernel) return block(each, width);
     };
+    inline for (.{ Width.w64, Width.w128 }) |width| {
+        if (wgmma_kernel(width) == kernel) return wgmma_block(width);
+    }
     return null;
+}
+
+/// Null: heads of this width are left to mma.sync.
+fn wgmma_kernel(width: Width) ?Kernel {
+    return switch (width) {
+        .w64 => .flash_attention_wgmma_64,
+        .w128 => .flash_attention_wgmma_128,
+        .w32, .w96 => null,
+    };
+}
+
+fn wgmma_block(width: Width) Block {
+    const rows = forward_queries + 4 * wgmma_keys.get(width);
+    return .{ .threads = 256, .shared_bytes = rows * width.bytes() + wgmma_rows_bytes };
 }
 
 fn block(each: Part, width: Width) Block {
@@ -97,7 +118,8 @@ pub fn forward(p: *Plan, ins: *const Instruction) !void {
     var fits = blocks <= grid_max and ins.word(4) == compute_bf16 and has_chunks(p, ins, results);
     for (0..3) |index| fits = fits and is_half(p, ins, @intCast(index));
     if (fits) if (width_of(q)) |width| {
-        const kernel = kernels.get(.forward).get(width);
+        const wgmma = if (p.wgmma) wgmma_kernel(width) else null;
+        const kernel = wgmma orelse kernels.get(.forward).get(width);
         return p.whole(kernel, ins, .{ @intCast(blocks), 1, 1 });
     };
     try p.whole(.attention, ins, launches.warps(q.count() / q.dims[3]));
@@ -162,6 +184,17 @@ fn has_chunks(p: *const Plan, ins: *const Instruction, index: u32) bool {
 
 /// The first kernel of an operation on [2, 300, 4, size] over 2 key heads, packed in one tensor that begins at `offset`.
 fn chosen(opcode: abi.Opcode, size: u32, dtype: abi.Dtype, compute: u32, offset: u64) !Kernel {
+    return chosen_by(false, opcode, size, dtype, compute, offset);
+}
+
+fn chosen_by(
+    wgmma: bool,
+    opcode: abi.Opcode,
+    size: u32,
+    dtype: abi.Dtype,
+    compute: u32,
+    offset: u64,
+) !Kernel {
     var arena: std.heap.ArenaAllocator = .init(std.testing.allocator);
     defer arena.deinit();
     var operands: [9]Operand = @splat(.{
@@ -184,7 +217,7 @@ fn chosen(opcode: abi.Opcode, size: u32, dtype: abi.Dtype, compute: u32, offset:
         .node = 0,
         .has_workspace = 0,
     };
-    var plan: Plan = .{ .allocator = arena.allocator() };
+    var plan: Plan = .{ .allocator = arena.allocator(), .wgmma = wgmma };
     const offsets: [9]u64 = @splat(offset);
     try plan.add(0, &ins, offsets[0..ins.operand_count]);
     return plan.launches.items[0].kernel;
@@ -208,9 +241,22 @@ test "tensor cores take bf16 heads of whole chunks" {
     try expectEqual(Kernel.attention_grad_queries, chosen(grad, 8, .bf16, 1, 0));
 }
 
+test "wgmma takes the widths that it has kernels for, where it is asked for" {
+    const expectEqual = std.testing.expectEqual;
+    const attention = abi.Opcode.attention;
+    try expectEqual(Kernel.flash_attention_wgmma_64, chosen_by(true, attention, 64, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_wgmma_128, chosen_by(true, attention, 112, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_32, chosen_by(true, attention, 32, .bf16, 1, 0));
+    try expectEqual(Kernel.flash_attention_96, chosen_by(true, attention, 96, .bf16, 1, 0));
+    try expectEqual(Kernel.attention, chosen_by(true, attention, 64, .f32, 1, 0));
+}
+
 test "shared memory is enough for every GPU" {
     for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width|
         try std.testing.expect(block(each, width).shared_bytes <= 99 << 10);
     try std.testing.expectEqual(48 << 10, block(.forward, .w64).shared_bytes);
+    // Of compute capability 9.0.
+    const wgmma = block_of(.flash_attention_wgmma_128).?;
+    try std.testing.expect(wgmma.shared_bytes <= 227 << 10);
     try std.testing.expectEqual(null, block_of(.matmul));
 }

@@ -47,6 +47,8 @@ pub const Kernel = enum {
     flash_attention_grad_queries_32,
     flash_attention_grad_queries_64,
     flash_attention_grad_queries_96,
+    flash_attention_wgmma_128,
+    flash_attention_wgmma_64,
     gather,
     grad_norm,
     grad_norm_chunks,
@@ -136,6 +138,8 @@ pub const Plan = struct {
     prepared: std.ArrayList(products_file.Prepared) = .empty,
     /// Null: there is no cuBLASLt.
     products: ?*products_file.Products = null,
+    /// Attention by the kernels for compute capability 9.0, see `Gpu.wgmma`.
+    wgmma: bool = false,
     /// The plan only counts: no algorithm is searched.
     counts: bool = false,
     /// Of the instruction that is being planned.

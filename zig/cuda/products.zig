@@ -176,11 +176,20 @@ pub const Products = struct {
         }
     }
 
-    /// Takes choices in the form of `write_choices`; they replace what is known of the same products.
+    /// Takes choices in the form of `write_choices`; they replace what is known of the same products. A line may also say
+    /// which kernels attention gets: `attention mma` or `attention wgmma`.
     pub fn read_choices(x: *Products, text: []const u8) Error!void {
         var lines = std.mem.tokenizeScalar(u8, text, '\n');
-        while (lines.next()) |line| x.read_choice(line) catch
-            return failure.raise(error.InvalidArgument, "a choice of an algorithm is malformed", .{});
+        const attention = "attention ";
+        while (lines.next()) |line| {
+            if (std.mem.startsWith(u8, line, attention)) {
+                try x.gpu.choose_attention(line[attention.len..]);
+            } else x.read_choice(line) catch return failure.raise(
+                error.InvalidArgument,
+                "a choice of an algorithm is malformed",
+                .{},
+            );
+        }
     }
 
     fn read_choice(x: *Products, line: []const u8) !void {
