@@ -82,7 +82,11 @@ fn cuda_image(b: *std.Build) *std.Build.Module {
         std.debug.print("build: no nvcc (PATH, CUDA_HOME, .tools/cuda): CUDA kernels are left out; " ++
             "scripts/setup --cuda installs it\n", .{});
     } else if (wanted.?) @panic("no nvcc was found: scripts/setup --cuda installs it");
-    const text = if (nvcc == null) "null" else "@embedFile(\"theseus.fatbin\")";
+    // The driver reads words of it.
+    const text = if (nvcc == null)
+        "null"
+    else
+        "&struct { const image align(64) = @embedFile(\"theseus.fatbin\").*; }.image";
     var names: []const u8 = "";
     if (nvcc != null) {
         for (architectures) |each| names = b.fmt("{s}\"{s}\", ", .{ names, each.name });

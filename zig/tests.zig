@@ -12,6 +12,7 @@ test {
     _ = @import("program.zig");
     _ = @import("runtime.zig");
     _ = @import("wire.zig");
+    _ = @import("cuda/advice.zig");
     _ = @import("cuda/launch_attention.zig");
     _ = @import("cuda/launch_map.zig");
     _ = @import("cuda/product.zig");

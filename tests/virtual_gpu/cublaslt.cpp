@@ -82,10 +82,12 @@ struct Order {
     /// Of the operands, in bytes.
     u32 alignment;
     bool has_workspace;
+    /// Adds only to what lies where the result goes.
+    bool in_place;
 };
 const Order orders[] = {
-    {1, false, false, 4, false}, {4, false, false, 16, false}, {1, false, true, 2, false},
-    {2, true, false, 16, true},  {8, true, false, 8, false},   {3, false, true, 16, false},
+    {1, false, false, 4, false, false}, {4, false, false, 16, false, false}, {1, false, true, 2, false, false},
+    {2, true, false, 16, true, false},  {8, true, false, 8, false, false},   {3, false, true, 16, false, true},
 };
 const u32 order_count = sizeof orders / sizeof orders[0];
 
@@ -232,6 +234,7 @@ EXPORT const char* cublasLtGetStatusName(int status) {
         : status == NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "CUBLAS_STATUS_NOT_INITIALIZED";
 }
 API cublasLtCreate(void** handle) {
+    if (!theseus_virtual_has_context()) return NOT_INITIALIZED;
     *handle = malloc(1);
     return SUCCESS;
 }
@@ -331,6 +334,16 @@ API cublasLtMatmulAlgoCheck(void*, const Desc* desc, const Layout* a, const Layo
     return SUCCESS;
 }
 
+API cublasLtMatmulAlgoCapGetAttribute(const Algorithm* algorithm, int attribute, void* to, size_t bytes,
+                                      size_t* written) {
+    if (algorithm->magic != magic || algorithm->id >= order_count || attribute != CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT || bytes != sizeof(int))
+        return INVALID_VALUE;
+    int supported = !orders[algorithm->id].in_place;
+    memcpy(to, &supported, sizeof supported);
+    *written = sizeof supported;
+    return SUCCESS;
+}
+
 /// Hashed, so that every algorithm is the fastest for some seed.
 static double cost_ms(const Call& call) {
     u64 mixed = (setting("THESEUS_VGPU_TIMES", 0) * 31 + call.id + 1) * 0x9e3779b97f4a7c15ull;
@@ -342,14 +355,16 @@ API cublasLtMatmul(void* handle, const Desc* desc, const float* alpha, u64 at_a,
                    const Layout* b, const float* beta, u64 at_c, const Layout* c, u64 at_d, const Layout* d,
                    const Algorithm* algorithm, u64 workspace, size_t workspace_bytes, Stream* stream) {
     static u64 products;
-    if (!handle) return NOT_INITIALIZED;
+    if (!handle || !theseus_virtual_has_context()) return NOT_INITIALIZED;
     if (++products == setting("THESEUS_VGPU_FAIL_MATMUL", 0)) return EXECUTION_FAILED;
     int state = check(desc, a, b, c, d);
     if (state != SUCCESS) return state;
     if (!algorithm || algorithm->magic != magic || algorithm->id >= order_count) return INVALID_VALUE;
     if (workspace % 256 != 0 || workspace_of(algorithm->id, *d) > workspace_bytes) return INVALID_VALUE;
     u64 misaligned = (at_a | at_b | at_c | at_d) % orders[algorithm->id].alignment;
-    if (misaligned || (at_c == at_d && c->leading != d->leading)) return INVALID_VALUE;
+    bool same = c->leading == d->leading && c->stride == d->stride;
+    if (misaligned || (at_c == at_d && !same)) return INVALID_VALUE;
+    if (orders[algorithm->id].in_place && *beta != 0 && at_c != at_d) return NOT_SUPPORTED;
     Call call = {*desc, *a, *b, *c, *d, at_a, at_b, at_c, at_d, *alpha, *beta, algorithm->id, d->rows, d->columns, 0};
     call.k = desc->transpose[0] ? a->rows : a->columns;
     HostWork work = {multiply, cost_ms(call), {}};

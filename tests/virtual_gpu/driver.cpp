@@ -6,6 +6,8 @@
 ///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
 ///   THESEUS_VGPU_SEED=s         other schedules of threads THESEUS_VGPU_TAKEN=bytes     held by other processes
 ///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
+///   THESEUS_VGPU_FAIL_INIT=803  what cuInit answers        THESEUS_VGPU_FAIL_CONTEXT=46 what the context's maker answers
+/// As with a real one, nothing works before cuInit, and nothing of a context in a thread where none is current.
 #include "../../cuda/theseus.cu"
 #include "host_work.h"
 #include "numbers.h"
@@ -20,6 +22,8 @@ enum Result {
     NOT_READY = CUDA_ERROR_NOT_READY, ILLEGAL_ADDRESS = CUDA_ERROR_ILLEGAL_ADDRESS,
     OUT_OF_RESOURCES = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
     CAPTURE_UNSUPPORTED = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+    NOT_INITIALIZED = CUDA_ERROR_NOT_INITIALIZED, INVALID_CONTEXT = CUDA_ERROR_INVALID_CONTEXT,
+    INVALID_HANDLE = CUDA_ERROR_INVALID_HANDLE,
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -37,6 +41,18 @@ static u64 setting(const char* name, u64 otherwise) {
     const char* text = getenv(name);
     return text && *text ? strtoull(text, 0, 10) : otherwise;
 }
+
+// --- Contexts -------------------------------------------------------------------------------------------------------
+
+static bool initialized;
+/// Of the primary context; nobody's thread has it when none is left.
+static u64 retained;
+static thread_local bool current;
+
+static bool has_context() { return current && retained > 0; }
+/// At the start of every function that works in the current context.
+#define IN_CONTEXT \
+    if (!has_context()) return INVALID_CONTEXT
 
 // --- Memory ---------------------------------------------------------------------------------------------------------
 
@@ -104,6 +120,7 @@ struct Event {
     /// Records that were asked for, and those that were reached.
     u64 asked, reached;
     double ms;
+    bool untimed;
 };
 
 enum Kind { LAUNCH, COPY, SET, RECORD, WAIT, HOST };
@@ -201,7 +218,8 @@ static Result put(Stream* s, const Work& work) {
     return SUCCESS;
 }
 
-#define API extern "C" __attribute__((visibility("default"))) int
+#define EXPORT(type) extern "C" __attribute__((visibility("default"))) type
+#define API EXPORT(int)
 
 /// As many as CUDA_VISIBLE_DEVICES lists, where it is set.
 static int device_count() {
@@ -247,7 +265,7 @@ API theseus_virtual_counts(u64* out) {
     memcpy(out, counts, sizeof counts);
     return SUCCESS;
 }
-extern "C" __attribute__((visibility("default"))) uint64_t theseus_virtual_setting(const char* name, uint64_t otherwise) {
+EXPORT(uint64_t) theseus_virtual_setting(const char* name, uint64_t otherwise) {
     return setting(name, otherwise);
 }
 API theseus_virtual_gpu_work(Stream* s, const HostWork* host) {
@@ -256,12 +274,20 @@ API theseus_virtual_gpu_work(Stream* s, const HostWork* host) {
     w.host = *host;
     return put(s, w);
 }
-API cuInit(unsigned) { return device_count() == 0 ? NO_DEVICE : SUCCESS; }
+EXPORT(bool) theseus_virtual_has_context() { return has_context(); }
+API cuInit(unsigned) {
+    int failure = (int)setting("THESEUS_VGPU_FAIL_INIT", 0);
+    if (failure != 0) return failure;
+    if (device_count() == 0) return NO_DEVICE;
+    initialized = true;
+    return SUCCESS;
+}
 API cuDriverGetVersion(int* version) {
     *version = (int)setting("THESEUS_VGPU_DRIVER", 13000);
     return SUCCESS;
 }
 API cuDeviceGetCount(int* count) {
+    if (!initialized) return NOT_INITIALIZED;
     *count = device_count();
     return SUCCESS;
 }
@@ -289,26 +315,45 @@ API cuDeviceTotalMem_v2(size_t* bytes, int) {
     return SUCCESS;
 }
 API cuDevicePrimaryCtxRetain(void** context, int) {
+    Locked l;
+    if (!initialized) return NOT_INITIALIZED;
+    int failure = (int)setting("THESEUS_VGPU_FAIL_CONTEXT", 0);
+    if (failure != 0) return failure;
+    retained++;
     *context = &lock;
     return SUCCESS;
 }
-API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-API cuCtxSetCurrent(void*) { return SUCCESS; }
+API cuDevicePrimaryCtxRelease_v2(int) {
+    Locked l;
+    if (retained == 0) return INVALID_CONTEXT;
+    retained--;
+    return SUCCESS;
+}
+API cuCtxSetCurrent(void* context) {
+    Locked l;
+    if (context && retained == 0) return INVALID_CONTEXT;
+    current = context != 0;
+    return SUCCESS;
+}
 API cuMemGetInfo_v2(size_t* available, size_t* total) {
+    IN_CONTEXT;
     Locked l;
     *total = memory_bytes();
     *available = free_bytes();
     return SUCCESS;
 }
 API cuMemAlloc_v2(u64* address, size_t bytes) {
+    IN_CONTEXT;
     Locked l;
     return sticky ? (Result)sticky : allocate(address, bytes);
 }
 API cuMemFree_v2(u64 address) {
+    IN_CONTEXT;
     Locked l;
     return release(address);
 }
 API cuMemHostAlloc(void** host, size_t bytes, unsigned) {
+    IN_CONTEXT;
     Locked l;
     if (++host_count == setting("THESEUS_VGPU_FAIL_HOST", 0)) return OUT_OF_MEMORY;
     live_host++;
@@ -316,12 +361,14 @@ API cuMemHostAlloc(void** host, size_t bytes, unsigned) {
     return *host ? SUCCESS : OUT_OF_MEMORY;
 }
 API cuMemFreeHost(void* host) {
+    IN_CONTEXT;
     live_host--;
     free(host);
     return SUCCESS;
 }
 
 static Result copy(void* to, const void* from, size_t bytes, Stream* s) {
+    IN_CONTEXT;
     Locked l;
     Work w = {COPY};
     w.to = (u8*)to;
@@ -335,6 +382,7 @@ API cuMemcpyDtoDAsync_v2(u64 to, u64 from, size_t n, Stream* s) {
     return copy((void*)to, (const void*)from, n, s);
 }
 API cuMemsetD8Async(u64 to, unsigned char value, size_t bytes, Stream* s) {
+    IN_CONTEXT;
     Locked l;
     Work w = {SET};
     w.to = (u8*)to;
@@ -343,11 +391,13 @@ API cuMemsetD8Async(u64 to, unsigned char value, size_t bytes, Stream* s) {
     return put(s, w);
 }
 API cuStreamCreate(Stream** s, unsigned) {
+    IN_CONTEXT;
     *s = (Stream*)calloc(1, sizeof(Stream));
     live_streams++;
     return SUCCESS;
 }
 API cuStreamDestroy_v2(Stream* s) {
+    IN_CONTEXT;
     Locked l;
     free((void*)s->list.items);
     free(s);
@@ -355,6 +405,7 @@ API cuStreamDestroy_v2(Stream* s) {
     return SUCCESS;
 }
 API cuStreamSynchronize(Stream* s) {
+    IN_CONTEXT;
     Locked l;
     if (s->capturing) return CAPTURE_UNSUPPORTED;
     wait_count += s->done < s->list.count;
@@ -362,12 +413,14 @@ API cuStreamSynchronize(Stream* s) {
     return sticky;
 }
 API cuStreamBeginCapture_v2(Stream* s, int) {
+    IN_CONTEXT;
     Locked l;
     drain(s, ~0ull);
     s->capturing = true;
     return sticky;
 }
 API cuStreamEndCapture(Stream* s, Graph** graph) {
+    IN_CONTEXT;
     Locked l;
     *graph = (Graph*)malloc(sizeof(Graph));
     live_graphs++;
@@ -377,6 +430,7 @@ API cuStreamEndCapture(Stream* s, Graph** graph) {
     return SUCCESS;
 }
 API cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) {
+    IN_CONTEXT;
     Graph* copied = (Graph*)calloc(1, sizeof(Graph));
     live_graphs++;
     for (u64 i = 0; i < graph->count; i++) append(copied, graph->items[i]);
@@ -384,6 +438,7 @@ API cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) 
     return SUCCESS;
 }
 API cuGraphLaunch(Graph* exec, Stream* s) {
+    IN_CONTEXT;
     Locked l;
     if (sticky) return sticky;
     for (u64 i = 0; i < exec->count; i++) append(&s->list, exec->items[i]);
@@ -397,14 +452,17 @@ API cuGraphDestroy(Graph* graph) {
 }
 API cuGraphExecDestroy(Graph* graph) { return cuGraphDestroy(graph); }
 API cuStreamWaitEvent(Stream* s, Event* event, unsigned) {
+    IN_CONTEXT;
     Locked l;
     Work w = {WAIT};
     w.event = event;
     w.records = event->asked;
     return put(s, w);
 }
-API cuEventCreate(Event** event, unsigned) {
+API cuEventCreate(Event** event, unsigned flags) {
+    IN_CONTEXT;
     *event = (Event*)calloc(1, sizeof(Event));
+    (*event)->untimed = flags & CU_EVENT_DISABLE_TIMING;
     live_events++;
     return SUCCESS;
 }
@@ -414,6 +472,7 @@ API cuEventDestroy_v2(Event* event) {
     return SUCCESS;
 }
 API cuEventRecord(Event* event, Stream* s) {
+    IN_CONTEXT;
     Locked l;
     Work w = {RECORD};
     w.event = event;
@@ -422,28 +481,34 @@ API cuEventRecord(Event* event, Stream* s) {
     return put(s, w);
 }
 API cuEventQuery(Event* event) {
+    IN_CONTEXT;
     Locked l;
     if (event->reached < event->asked) drain(event->stream, 32);
     return sticky ? sticky : event->reached < event->asked ? NOT_READY : SUCCESS;
 }
 API cuEventSynchronize(Event* event) {
+    IN_CONTEXT;
     Locked l;
     wait_count += event->reached < event->asked;
     while (event->reached < event->asked) drain(event->stream, 1);
     return sticky;
 }
 API cuEventElapsedTime(float* ms, Event* from, Event* to) {
+    IN_CONTEXT;
     Locked l;
-    if (from->reached == 0 || to->reached == 0) return INVALID_VALUE;
+    if (from->untimed || to->untimed || from->asked == 0 || to->asked == 0) return INVALID_HANDLE;
+    if (from->reached < from->asked || to->reached < to->asked) return NOT_READY;
     *ms = (float)(to->ms - from->ms);
     return sticky;
 }
 API cuModuleLoadData(void** module, const void*) {
+    IN_CONTEXT;
     *module = &lock;
     return SUCCESS;
 }
 API cuModuleUnload(void*) { return SUCCESS; }
 API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
+    IN_CONTEXT;
     for (simt::Kernel* k = simt::Kernel::first; k; k = k->next)
         if (strcmp(k->name, name) == 0) {
             *function = k;
@@ -452,6 +517,7 @@ API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
     return NOT_FOUND;
 }
 API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
+    IN_CONTEXT;
     if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || (unsigned)value > shared_limit()) return INVALID_VALUE;
     function->shared_max = (unsigned)value;
     return SUCCESS;
@@ -459,6 +525,7 @@ API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
 API cuFuncLoad(simt::Kernel*) { return SUCCESS; }
 API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                    unsigned bz, unsigned shared, Stream* s, void** parameters, void**) {
+    IN_CONTEXT;
     Locked l;
     bool fits = gx > 0 && gy > 0 && gz > 0 && gx < 1u << 31 && gy < 1u << 16 && gz < 1u << 16;
     if (!fits || bx * by * bz == 0 || shared > function->shared_max) return INVALID_VALUE;
@@ -475,6 +542,10 @@ API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz
 API cuGetErrorName(int code, const char** name) {
     *name = code == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
         : code == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+        : code == INVALID_CONTEXT ? "CUDA_ERROR_INVALID_CONTEXT"
+        : code == CUDA_ERROR_DEVICE_UNAVAILABLE ? "CUDA_ERROR_DEVICE_UNAVAILABLE"
+        : code == CUDA_ERROR_SYSTEM_NOT_READY ? "CUDA_ERROR_SYSTEM_NOT_READY"
+        : code == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH ? "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"
         : code == NO_DEVICE ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_UNKNOWN";
     return SUCCESS;
 }

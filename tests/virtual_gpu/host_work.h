@@ -10,5 +10,7 @@ struct HostWork {
 };
 
 extern "C" int theseus_virtual_gpu_work(struct Stream* stream, const HostWork* work);
+/// Whether the calling thread has one.
+extern "C" bool theseus_virtual_has_context();
 /// A number from the environment, or what a test has set instead.
 extern "C" uint64_t theseus_virtual_setting(const char* name, uint64_t otherwise);

@@ -43,6 +43,9 @@ pub const PreferenceAttribute = enum(c_int) {
 pub const reduction_in_f32: u32 = numbers.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 pub const reduction_any: u32 = numbers.CUBLASLT_REDUCTION_SCHEME_MASK;
 
+/// Of an algorithm: D need not be C.
+pub const cap_out_of_place: c_int = numbers.CUBLASLT_ALGO_CAP_OUT_OF_PLACE_RESULT_SUPPORT;
+
 pub const Epilogue = struct {
     pub const none: u32 = numbers.CUBLASLT_EPILOGUE_DEFAULT;
     pub const bias: u32 = numbers.CUBLASLT_EPILOGUE_BIAS;
@@ -91,6 +94,13 @@ pub const Functions = struct {
         c_int,
         [*]Heuristic,
         *c_int,
+    ) callconv(.c) Status,
+    cublasLtMatmulAlgoCapGetAttribute: *const fn (
+        *const Algorithm,
+        c_int,
+        *anyopaque,
+        usize,
+        *usize,
     ) callconv(.c) Status,
     cublasLtMatmulAlgoCheck: *const fn (
         Handle,
@@ -145,7 +155,8 @@ pub const CublasLt = struct {
                 if (folder.len > 0) "/" else "",
                 name,
             }) catch continue;
-            const library = std.c.dlopen(path, .{ .NOW = true }) orelse {
+            // It leaves code and state in the context, and is never unloaded.
+            const library = std.c.dlopen(path, .{ .NOW = true, .NODELETE = true }) orelse {
                 // A library that is not there is no reason; one that is there and does not open is.
                 const text = if (std.c.dlerror()) |found| std.mem.span(found) else "unknown reason";
                 if (said.len == 0 and std.mem.indexOf(u8, text, "No such file") == null)

@@ -221,6 +221,8 @@ pub const Gpu = struct {
 
     fn release(gpu: *Gpu) void {
         const call = &gpu.driver.call;
+        // The context stays where cuBLASLt was opened: what it keeps in it must find the same one next time.
+        const keeps_context = gpu.products != null;
         if (gpu.copies != null) _ = call.cuStreamSynchronize(gpu.copies);
         if (gpu.products) |products| products.close();
         if (gpu.fault != 0) gpu.free(gpu.fault, @sizeOf(Fault));
@@ -235,7 +237,7 @@ pub const Gpu = struct {
             _ = call.cuStreamDestroy_v2(stream);
         };
         if (gpu.module != null) _ = call.cuModuleUnload(gpu.module);
-        _ = call.cuDevicePrimaryCtxRelease_v2(gpu.device);
+        if (!keeps_context) _ = call.cuDevicePrimaryCtxRelease_v2(gpu.device);
     }
 
     pub fn name_text(gpu: *const Gpu) []const u8 {

@@ -2,6 +2,7 @@
 //! function that the library uses is in `Functions`; one that is missing means a driver that is too old.
 const std = @import("std");
 const failure = @import("../failure.zig");
+const advice = @import("advice.zig").advice;
 const numbers = @import("numbers.zig");
 
 const Error = failure.Error;
@@ -89,7 +90,9 @@ pub const Driver = struct {
     is_virtual: bool,
 
     pub fn open(path: [:0]const u8) Error!Driver {
-        const library = std.c.dlopen(path, .{ .NOW = true }) orelse return failure.raise(
+        // Once started it has threads of its own, so that it is never unloaded.
+        const stays: std.c.RTLD = .{ .NOW = true, .NODELETE = true };
+        const library = std.c.dlopen(path, stays) orelse return failure.raise(
             error.IoFailed,
             "no NVIDIA driver: {s} cannot be opened ({s}); install driver {s} or newer",
             .{ path, dlopen_problem(), driver_min },
@@ -147,15 +150,15 @@ pub const Driver = struct {
         var name: ?[*:0]const u8 = null;
         _ = driver.call.cuGetErrorName(result, &name);
         const text = if (name) |found| std.mem.span(found) else "unknown error";
-        const all = args ++ .{ text, result };
+        const all = args ++ .{ text, result, advice(result) };
         if (result == no_device) return failure.raise(
             error.Unsupported,
             "the NVIDIA driver shows no GPU: there is none, or CUDA_VISIBLE_DEVICES hides it",
             .{},
         );
         if (result == out_of_memory)
-            return failure.raise(error.OutOfMemory, what ++ ": {s} ({d})", all);
-        return failure.raise(error.KernelFailed, what ++ ": {s} ({d})", all);
+            return failure.raise(error.OutOfMemory, what ++ ": {s} ({d}){s}", all);
+        return failure.raise(error.KernelFailed, what ++ ": {s} ({d}){s}", all);
     }
 };
 

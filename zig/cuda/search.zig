@@ -24,8 +24,8 @@ const rounds = 3;
 /// Short products are repeated until a measurement takes about this long.
 const measured_ms = 0.5;
 const repeats_max = 20;
-/// Both as f32 and as two bf16 a small number: random bits could be infinities.
-const filling = 0x3c;
+/// Of the random numbers with which a measurement's memory is filled, again and again.
+const noise_bytes = 1 << 20;
 
 /// Null: the library has none. Where it `measures` not, the library's first proposal is the choice.
 pub fn search(x: *Products, prepared: *Prepared, measures: bool) Error!?Choice {
@@ -114,10 +114,20 @@ fn propose(
     for (into[0..@intCast(@max(0, @min(proposals_max, count)))]) |proposal| {
         if (proposal.state != lt_file.success) continue;
         if (proposal.workspace_bytes > x.workspace_bytes) continue;
+        if (p.c != null and !adds_from_elsewhere(x, &proposal.algorithm)) continue;
         into[usable] = proposal;
         usable += 1;
     }
     return into[0..usable];
+}
+
+/// Whether the result may lie elsewhere than what is added to it. Those that cannot say so are asked by running them.
+fn adds_from_elsewhere(x: *const Products, algorithm: *const lt_file.Algorithm) bool {
+    var can: i32 = 1;
+    var size: usize = 0;
+    const get = x.lt.call.cublasLtMatmulAlgoCapGetAttribute;
+    const status = get(algorithm, lt_file.cap_out_of_place, &can, @sizeOf(i32), &size);
+    return status != lt_file.success or can != 0;
 }
 
 fn prefer(
@@ -167,6 +177,8 @@ const Stage = struct {
     from: Handle,
     to: Handle,
 
+    const fields = .{ "a", "b", "c", "d", "bias", "aux" };
+
     /// Null: the GPU does not have the memory.
     fn make(x: *Products, p: *const Product) Error!?Stage {
         const gpu = x.gpu;
@@ -174,8 +186,11 @@ const Stage = struct {
         var bytes: u64 = 0;
         var at: Addresses = .{};
         const aux_bytes = if (p.epilogue & Epilogue.aux != 0) p.m * p.n * p.batch * 4 else 0;
-        const sizes = [_]u64{ extent(p, p.a), extent(p, p.b), extent(p, p.d), p.n * 4, aux_bytes };
-        inline for (.{ "a", "b", "d", "bias", "aux" }, sizes) |field, size| {
+        // What is added lies elsewhere than the result: not every algorithm can do that.
+        const c_bytes = if (p.c) |c| extent(p, c) else 0;
+        const ab_bytes = .{ extent(p, p.a), extent(p, p.b) };
+        const sizes = ab_bytes ++ .{ c_bytes, extent(p, p.d), p.n * 4, aux_bytes };
+        inline for (fields, sizes) |field, size| {
             @field(at, field) = bytes;
             bytes = std.mem.alignForward(u64, bytes + size, 256);
         }
@@ -190,11 +205,10 @@ const Stage = struct {
         };
         if (call.cuMemAlloc_v2(&stage.block, bytes) != 0) return null;
         errdefer stage.free(gpu);
-        inline for (.{ "a", "b", "d", "bias", "aux" }) |field|
-            @field(stage.at, field) += stage.block;
-        stage.at.c = stage.at.d;
+        inline for (fields) |field| @field(stage.at, field) += stage.block;
+        if (p.c == null) stage.at.c = stage.at.d;
         stage.workspace += stage.block;
-        try gpu.fill(stage.block, bytes, filling);
+        try fill(gpu, stage.block, bytes);
         for ([_]*Handle{ &stage.from, &stage.to }) |event|
             try gpu.driver.check(call.cuEventCreate(event, 0), "an event cannot be made", .{});
         return stage;
@@ -226,6 +240,23 @@ const Stage = struct {
         return ms / @as(f32, @floatFromInt(repeats));
     }
 };
+
+/// Fills memory with numbers as random as those of a training: products of equal ones would run at clocks that it never sees.
+fn fill(gpu: *Gpu, at: u64, bytes: u64) Error!void {
+    const piece = try gpu.claim(@min(bytes, noise_bytes));
+    var random: std.Random.DefaultPrng = .init(0);
+    random.random().bytes(piece);
+    // Both as f32 and as two bf16 a number around 0.01: random bits could be infinities.
+    for (std.mem.bytesAsSlice(u16, piece[0 .. piece.len & ~@as(usize, 1)])) |*word|
+        word.* = word.* & 0x807f | 0x3c00;
+    var done: u64 = piece.len;
+    try gpu.send(at, piece);
+    while (done < bytes) {
+        const n = @min(done, bytes - done);
+        try gpu.copy(at + done, at, n);
+        done += n;
+    }
+}
 
 /// Bytes from the first element of the first matrix to the last one of the last.
 fn extent(p: *const Product, of: Matrix) u64 {
