@@ -63,9 +63,18 @@ DEV bool stopped(const Task* task, const Fault* fault) {
     return place != 0 && place != task->place;
 }
 
+/// Tells the host which launch began last, should the GPU not survive it: see zig/cuda/witness.zig. One store that nobody waits
+/// for. Blocks are lines of threads. `mark` is the address of the task, as a number: of a task whose own address was stored the
+/// compiler no longer knows that what it points to is global memory, and many kernels need more registers.
+DEV void note_begin(u64 mark, u64* begun) {
+    bool is_first = (threadIdx.x | blockIdx.x | blockIdx.y | blockIdx.z) == 0;
+    if (is_first && begun) *(volatile u64*)begun = mark;
+}
+
 #define DEFINE_KERNEL(name, threads, bounds) \
     static __device__ void name##_body(const Task& task, Fault* fault); \
-    extern "C" __global__ void bounds name(const Task* task, Fault* fault) { \
+    extern "C" __global__ void bounds name(const Task* task, Fault* fault, u64* begun, u64 mark) { \
+        note_begin(mark, begun); \
         if (!stopped(task, fault)) name##_body(*task, fault); \
     } \
     REGISTER_KERNEL(name, threads) \

@@ -76,7 +76,8 @@ export fn theseus_open(threads: i64, level: i64, guarded: i64) i64 {
 }
 
 /// Opens GPU `ordinal`; `path` of libcuda.so.1, empty for the system's; `libraries`: folders of cuBLASLt, one a line.
-/// `stepwise` 1: waits after every kernel. `measures` 0: takes cuBLASLt's first proposals instead of the fastest.
+/// `stepwise` 1: waits after every kernel. `measures` 0: takes cuBLASLt's first proposals instead of the fastest. `witnesses` 0: what
+/// a GPU was doing when it died stays unknown.
 export fn theseus_open_gpu(
     ordinal: i64,
     path: ?[*]const u8,
@@ -85,6 +86,7 @@ export fn theseus_open_gpu(
     library_bytes: i64,
     stepwise: i64,
     measures: i64,
+    witnesses: i64,
 ) i64 {
     enter();
     defer leave();
@@ -94,6 +96,7 @@ export fn theseus_open_gpu(
         .libraries = bytes_of(libraries, library_bytes),
         .stepwise = stepwise != 0,
         .measures = measures != 0,
+        .witnesses = witnesses != 0,
     }));
 }
 

@@ -57,6 +57,7 @@ pub const GpuOptions = struct {
     libraries: []const u8,
     stepwise: bool,
     measures: bool,
+    witnesses: bool,
 };
 
 pub fn open_gpu(options: GpuOptions) Error!i64 {
@@ -77,6 +78,7 @@ pub fn open_gpu(options: GpuOptions) Error!i64 {
         .libraries = options.libraries,
         .stepwise = options.stepwise,
         .measures = options.measures,
+        .witnesses = options.witnesses,
     });
     const device = Device.open(.{
         .level = level,

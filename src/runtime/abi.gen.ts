@@ -14,7 +14,7 @@ export const SYMBOLS = {
   theseus_manifest: call(ptr, i64),
   theseus_last_error: call(ptr, i64),
   theseus_open: call(i64, i64, i64),
-  theseus_open_gpu: call(i64, ptr, i64, ptr, i64, i64, i64),
+  theseus_open_gpu: call(i64, ptr, i64, ptr, i64, i64, i64, i64),
   theseus_close: call(i64),
   theseus_device_info: call(i64, ptr, i64),
   theseus_device_choices: call(i64, ptr, i64),

@@ -216,6 +216,7 @@ export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
   const folders = Buffer.from(cudaLibraryFolders(driver, libraries).join("\n"));
   const stepwise = process.env.THESEUS_CUDA_STEPWISE === "1" ? 1 : 0;
   const measures = process.env.THESEUS_CUDA_TUNE === "0" ? 0 : 1;
+  const witnesses = process.env.THESEUS_CUDA_WITNESS === "0" ? 0 : 1;
   const handle = checked(
     library,
     library.symbols.theseus_open_gpu(
@@ -224,6 +225,7 @@ export function openGpu(ordinal: number, options: GpuOptions = {}): Device {
       ...([folders, folders.length] as const),
       stepwise,
       measures,
+      witnesses,
     ),
   );
   const device = new Device(library, handle);

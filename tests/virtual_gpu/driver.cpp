@@ -2,10 +2,11 @@
 /// Work of a stream waits until somebody waits for it; device memory is unmapped for the host in between, starts as NaN and
 /// ends at an inaccessible page. Faults come from the environment:
 ///   THESEUS_VGPU_DRIVER=12040   version of the driver      THESEUS_VGPU_FAIL_ALLOC=k    the k-th allocation fails
-///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel fails for good
+///   THESEUS_VGPU_DEVICES=n      how many devices           THESEUS_VGPU_FAIL_LAUNCH=k   the k-th kernel kills the GPU
 ///   THESEUS_VGPU_CAPABILITY=75  of the devices             THESEUS_VGPU_MEMORY=bytes    of a device
 ///   THESEUS_VGPU_SEED=s         other schedules of threads THESEUS_VGPU_TAKEN=bytes     held by other processes
 ///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
+///   THESEUS_VGPU_FAIL_PRODUCT=k the k-th product of cuBLASLt kills the GPU
 ///   THESEUS_VGPU_FAIL_INIT=803  what cuInit answers        THESEUS_VGPU_FAIL_CONTEXT=46 what the context's maker answers
 /// As with a real one, nothing works before cuInit, and nothing of a context in a thread where none is current.
 #include "../../cuda/theseus.cu"
@@ -64,7 +65,7 @@ struct Allocation {
     Allocation* next;
 };
 static Allocation* allocations;
-static u64 allocated, allocation_count, launch_count, host_count, wait_count;
+static u64 allocated, allocation_count, launch_count, product_count, host_count, wait_count;
 /// What was made and not given back.
 static u64 live_allocations, live_host, live_streams, live_events, live_graphs;
 static int sticky;
@@ -129,7 +130,7 @@ struct Work {
     HostWork host;
     simt::Entry entry;
     dim3 grid, block;
-    u64 shared, task, fault;
+    u64 shared, task, fault, begun;
     u8 *to, value;
     const u8* from;
     u64 bytes;
@@ -190,15 +191,17 @@ static void do_work(const Work& w) {
     if (sticky) return;
     if (w.kind == COPY) memmove(w.to, w.from, w.bytes);
     if (w.kind == SET) memset(w.to, w.value, w.bytes);
-    if (w.kind == HOST) w.host.run(w.host.parameters);
-    if (w.kind != LAUNCH) return;
-    if (++launch_count == setting("THESEUS_VGPU_FAIL_LAUNCH", 0)) {
-        sticky = ILLEGAL_ADDRESS;
-        return;
+    if (w.kind == HOST) {
+        if (++product_count == setting("THESEUS_VGPU_FAIL_PRODUCT", 0)) sticky = ILLEGAL_ADDRESS;
+        else w.host.run(w.host.parameters);
     }
+    if (w.kind != LAUNCH) return;
+    bool kills = ++launch_count == setting("THESEUS_VGPU_FAIL_LAUNCH", 0);
     // Another schedule for every launch: two runs of one program meet both kinds and must agree.
     u64 seed = setting("THESEUS_VGPU_SEED", 0) + launch_count;
-    simt::launch(w.entry, w.grid, w.block, w.shared, (const Task*)w.task, (Fault*)w.fault, seed);
+    simt::launch(w.entry, w.grid, w.block, w.shared, (const Task*)w.task, (Fault*)w.fault, (u64*)w.begun, seed);
+    // What a kernel has done before it fails is done.
+    if (kills) sticky = ILLEGAL_ADDRESS;
 }
 
 /// Does up to `most` pieces of the stream's work.
@@ -257,11 +260,11 @@ API theseus_virtual_heal() {
     return SUCCESS;
 }
 /// Bytes and pieces of device memory that are taken, pieces of pinned memory, streams, events, graphs; then what has been
-/// asked for since the start: device memory, pinned memory, launches, and waits of the host for work that was not done.
+/// asked for since the start: device memory, pinned memory, launches, waits of the host for work that was not done, and products.
 API theseus_virtual_counts(u64* out) {
     Locked l;
     u64 counts[] = {allocated, live_allocations, live_host, live_streams, live_events, live_graphs,
-                    allocation_count, host_count, launch_count, wait_count};
+                    allocation_count, host_count, launch_count, wait_count, product_count};
     memcpy(out, counts, sizeof counts);
     return SUCCESS;
 }
@@ -359,6 +362,11 @@ API cuMemHostAlloc(void** host, size_t bytes, unsigned) {
     live_host++;
     *host = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     return *host ? SUCCESS : OUT_OF_MEMORY;
+}
+API cuMemHostGetDevicePointer_v2(u64* address, void* host, unsigned flags) {
+    IN_CONTEXT;
+    *address = (u64)host;
+    return flags == 0 ? SUCCESS : INVALID_VALUE;
 }
 API cuMemFreeHost(void* host) {
     IN_CONTEXT;
@@ -537,6 +545,8 @@ API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz
     w.shared = shared;
     w.task = *(u64*)parameters[0];
     w.fault = *(u64*)parameters[1];
+    w.begun = *(u64*)parameters[2];
+    if (*(u64*)parameters[3] != w.task) return INVALID_VALUE;
     return put(s, w);
 }
 API cuGetErrorName(int code, const char** name) {

@@ -135,7 +135,7 @@ static int run(const char* name) {
         memset(product, 0xff, sizeof product);
         memset(sums, 0xff, sizeof sums);
         fill_wide();
-        simt::launch(kernel->entry, {1, 1, 1}, {kernel->threads, 1, 1}, shared_bytes, &task, &fault, seed);
+        simt::launch(kernel->entry, {1, 1, 1}, {kernel->threads, 1, 1}, shared_bytes, &task, &fault, 0, seed);
         right_ones += is_right(name);
     }
     printf("%u of %u\n", right_ones, seeds);
@@ -154,7 +154,7 @@ static int limits(const char* path) {
     find_function(&function, 0, "matmul");
     make_stream(&stream, 0);
     u64 null = 0;
-    void* parameters[2] = {&null, &null};
+    void* parameters[4] = {&null, &null, &null, &null};
     auto start = [&](u32 block, u32 shared) {
         return launch(function, 1, 1, 1, block, 1, 1, shared, stream, parameters, 0);
     };

@@ -32,7 +32,7 @@ struct dim3 {
 
 namespace simt {
 
-typedef void (*Entry)(const Task*, Fault*);
+typedef void (*Entry)(const Task*, Fault*, uint64_t* begun, uint64_t mark);
 
 /// What a launch may ask for until cuFuncSetAttribute allows more.
 const unsigned shared_default = 48 << 10;
@@ -88,6 +88,7 @@ struct Block {
     Entry entry;
     const Task* task;
     Fault* fault;
+    uint64_t* begun;
 };
 
 inline Block block;
@@ -137,7 +138,7 @@ template <class T> T shuffle_xor(T value, int mask) {
 }
 
 inline void run_fiber() {
-    block.entry(block.task, block.fault);
+    block.entry(block.task, block.fault, block.begun, (uint64_t)block.task);
     if (current->copies.count > 0) stop("a thread ends before it has waited for its cp.async");
     if (current->products.are_pending()) stop("a thread ends before it has waited for its wgmma");
     block.live--;
@@ -222,7 +223,7 @@ inline void run_block(bool greedy) {
 }
 
 inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, const Task* task, Fault* fault,
-                   uint64_t seed) {
+                   uint64_t* begun, uint64_t seed) {
     static unsigned char* shared_end;
     if (!stacks) {
         int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -239,6 +240,7 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
     block.entry = entry;
     block.task = task;
     block.fault = fault;
+    block.begun = begun;
     block.shared = shared_end - shared_bytes;
     block.shared_bytes = shared_bytes;
     shuffle_order(seed, greedy);

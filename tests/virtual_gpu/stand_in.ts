@@ -17,10 +17,12 @@ export interface Asked {
   readonly launches: number;
   /** Times that the host waited for work that was not done. */
   readonly waits: number;
+  /** Of cuBLASLt. */
+  readonly products: number;
 }
 
 type Setting =
-  | ("FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "MEMORY" | "TAKEN" | "SEED")
+  | ("FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "FAIL_PRODUCT" | "MEMORY" | "TAKEN" | "SEED")
   /** Of the stand-in for cuBLASLt. */
   | ("TIMES" | "EPILOGUES" | "CUBLASLT");
 
@@ -53,12 +55,13 @@ export class StandIn {
 
   /** Since the process began. */
   asked(): Asked {
-    const [allocations = 0, pinned = 0, launches = 0, waits = 0] = this.counts().slice(6);
-    return { allocations, pinned, launches, waits };
+    const [allocations = 0, pinned = 0, launches = 0, waits = 0, products = 0] =
+      this.counts().slice(6);
+    return { allocations, pinned, launches, waits, products };
   }
 
   private counts(): number[] {
-    const counts = new BigUint64Array(10);
+    const counts = new BigUint64Array(11);
     this.symbols.theseus_virtual_counts(counts);
     return Array.from(counts, Number);
   }

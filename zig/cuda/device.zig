@@ -9,6 +9,7 @@ const launches = @import("launches.zig");
 const numbers = @import("numbers.zig");
 const ring_file = @import("ring.zig");
 const Products = @import("products.zig").Products;
+const Witness = @import("witness.zig").Witness;
 const Fault = @import("task.zig").Fault;
 
 const Address = driver_file.Address;
@@ -42,6 +43,8 @@ pub const Options = struct {
     stepwise: bool,
     /// Algorithms of products are chosen by time.
     measures: bool,
+    /// Kernels tell the host that they begin, see `Witness`.
+    witnesses: bool,
 };
 
 pub const Gpu = struct {
@@ -65,6 +68,7 @@ pub const Gpu = struct {
     copying: bool = false,
     marks: [marks_max]Handle = @splat(null),
     fault: Address = 0,
+    witness: Witness = .{},
     /// Pinned: where each run in flight leaves a copy of the fault record.
     reports: Handle = null,
     done: [runs_max]Handle = @splat(null),
@@ -80,6 +84,8 @@ pub const Gpu = struct {
     /// Programs that are loaded from now on have attention by wgmma where there is a kernel for it. Never unless asked for: no GPU
     /// has run these kernels. A run keeps to what it began with, for the bits are others (`Products.read_choices`).
     wgmma: bool = false,
+    /// Kernels tell the host that they begin.
+    witnesses: bool,
 
     pub fn open(options: Options) Error!*Gpu {
         const gpu = std.heap.c_allocator.create(Gpu) catch
@@ -91,6 +97,7 @@ pub const Gpu = struct {
             .device = 0,
             .context = null,
             .stepwise = options.stepwise,
+            .witnesses = options.witnesses,
         };
         errdefer gpu.driver.close();
         try gpu.find();
@@ -159,6 +166,7 @@ pub const Gpu = struct {
         try gpu.driver.check(call.cuMemHostAlloc(&gpu.staging, staging_bytes, 0), pinned, .{});
         const report_bytes = runs_max * @sizeOf(Fault);
         try gpu.driver.check(call.cuMemHostAlloc(&gpu.reports, report_bytes, 0), pinned, .{});
+        if (gpu.witnesses) try gpu.witness.open(&gpu.driver);
         for (&gpu.done) |*event| event.* = try gpu.new_event(event_without_timing);
         for (&gpu.marks) |*event| event.* = try gpu.new_event(event_without_timing);
         gpu.fault = try gpu.alloc(@sizeOf(Fault));
@@ -230,6 +238,7 @@ pub const Gpu = struct {
             _ = call.cuEventDestroy_v2(event);
         };
         gpu.ring.close(&gpu.driver);
+        gpu.witness.close(&gpu.driver);
         for ([_]Handle{ gpu.reports, gpu.staging }) |host| if (host != null) {
             _ = call.cuMemFreeHost(host);
         };

@@ -24,6 +24,27 @@ const no_device = numbers.CUDA_ERROR_NO_DEVICE;
 const out_of_memory = numbers.CUDA_ERROR_OUT_OF_MEMORY;
 pub const not_ready = numbers.CUDA_ERROR_NOT_READY;
 
+/// Failures of a kernel after which nothing of the process runs on the GPU any more; every later call returns the same one.
+pub fn is_fatal(result: Result) bool {
+    return switch (result) {
+        numbers.CUDA_ERROR_ECC_UNCORRECTABLE,
+        numbers.CUDA_ERROR_NVLINK_UNCORRECTABLE,
+        numbers.CUDA_ERROR_CONTAINED,
+        numbers.CUDA_ERROR_ILLEGAL_ADDRESS,
+        numbers.CUDA_ERROR_LAUNCH_TIMEOUT,
+        numbers.CUDA_ERROR_ASSERT,
+        numbers.CUDA_ERROR_HARDWARE_STACK_ERROR,
+        numbers.CUDA_ERROR_ILLEGAL_INSTRUCTION,
+        numbers.CUDA_ERROR_MISALIGNED_ADDRESS,
+        numbers.CUDA_ERROR_INVALID_ADDRESS_SPACE,
+        numbers.CUDA_ERROR_INVALID_PC,
+        numbers.CUDA_ERROR_LAUNCH_FAILED,
+        numbers.CUDA_ERROR_TENSOR_MEMORY_LEAK,
+        => true,
+        else => false,
+    };
+}
+
 /// Versions of the names are those of CUDA 12 and 13.
 pub const Functions = struct {
     cuInit: *const fn (c_uint) callconv(.c) Result,
@@ -39,6 +60,7 @@ pub const Functions = struct {
     cuMemAlloc_v2: *const fn (*Address, usize) callconv(.c) Result,
     cuMemFree_v2: *const fn (Address) callconv(.c) Result,
     cuMemHostAlloc: *const fn (*Handle, usize, c_uint) callconv(.c) Result,
+    cuMemHostGetDevicePointer_v2: *const fn (*Address, Handle, c_uint) callconv(.c) Result,
     cuMemFreeHost: *const fn (Handle) callconv(.c) Result,
     cuMemcpyHtoDAsync_v2: *const fn (Address, Handle, usize, Handle) callconv(.c) Result,
     cuMemcpyDtoHAsync_v2: *const fn (Handle, Address, usize, Handle) callconv(.c) Result,

@@ -125,6 +125,7 @@ pub const Executable = struct {
     /// Puts a run behind what the GPU does already; its end shows in event `report`.
     pub fn start(x: *Executable, program: *Program, slot: u1, report: usize) Error!void {
         const gpu = x.gpu;
+        gpu.witness.begin(.{ .executable = x, .program = program, .slot = slot });
         if (gpu.stepwise) {
             try x.step(program, slot);
         } else if (program.profiling) {
@@ -132,15 +133,41 @@ pub const Executable = struct {
         } else {
             if (x.graphs[slot] == null) try x.capture(program, slot);
             const begun = gpu.driver.call.cuGraphLaunch(x.graphs[slot], gpu.compute);
-            try gpu.driver.check(begun, "program {s} cannot be started", .{program.name});
+            try x.check(begun, "program {s} cannot be started", .{program.name});
         }
         const reports: [*]Fault = @ptrCast(@alignCast(gpu.reports.?));
         const call = &gpu.driver.call;
         const size = @sizeOf(Fault);
         const copied = call.cuMemcpyDtoHAsync_v2(&reports[report], gpu.fault, size, gpu.compute);
-        try gpu.driver.check(copied, "program {s} cannot be started", .{program.name});
+        try x.check(copied, "program {s} cannot be started", .{program.name});
         const recorded = call.cuEventRecord(gpu.done[report], gpu.compute);
-        try gpu.driver.check(recorded, "program {s} cannot be started", .{program.name});
+        try x.check(recorded, "program {s} cannot be started", .{program.name});
+    }
+
+    /// A failure of the GPU shows in whichever call comes next: what is told is where it was, not what that call was for.
+    fn check(
+        x: *const Executable,
+        result: c_int,
+        comptime what: []const u8,
+        args: anytype,
+    ) Error!void {
+        const gpu = x.gpu;
+        if (!driver_file.is_fatal(result) or gpu.stepwise)
+            return gpu.driver.check(result, what, args);
+        var buffer: [600]u8 = undefined;
+        var writer: std.Io.Writer = .fixed(&buffer);
+        // A text that does not fit is cut.
+        const known = gpu.witness.tell(gpu, &writer) catch true;
+        if (!known) return gpu.driver.check(result, what, args);
+        const hint = " (exactly: THESEUS_CUDA_STEPWISE=1)";
+        try gpu.driver.check(result, "{s}" ++ hint, .{writer.buffered()});
+    }
+
+    /// Which launch of the slot has its task there.
+    pub fn launch_at(x: *const Executable, task: Address, slot: u1) ?usize {
+        const base = x.blocks[slot];
+        const end = base + x.plan.launches.items.len * @sizeOf(Task);
+        return if (task >= base and task < end) (task - base) / @sizeOf(Task) else null;
     }
 
     /// Whether the run has ended; a failure of the GPU itself or of the data is an error or a record.
@@ -148,11 +175,9 @@ pub const Executable = struct {
         const gpu = x.gpu;
         const state = gpu.driver.call.cuEventQuery(gpu.done[report]);
         if (state == driver_file.not_ready) return false;
-        try gpu.driver.check(
-            state,
-            "program {s} failed on GPU {d} (THESEUS_CUDA_STEPWISE=1 names the instruction)",
-            .{ program.name, gpu.ordinal },
-        );
+        const what = "program {s} failed on GPU {d} (exactly: THESEUS_CUDA_STEPWISE=1)";
+        try x.check(state, what, .{ program.name, gpu.ordinal });
+        gpu.witness.end();
         if (program.profiling and !gpu.stepwise) try x.read_clocks(program, report);
         return true;
     }
@@ -190,7 +215,7 @@ pub const Executable = struct {
 
     fn tick(x: *Executable, program: *const Program, clock: Handle) Error!void {
         const recorded = x.gpu.driver.call.cuEventRecord(clock, x.gpu.compute);
-        try x.gpu.driver.check(recorded, "program {s} cannot be timed", .{program.name});
+        try x.check(recorded, "program {s} cannot be timed", .{program.name});
     }
 
     fn read_clocks(x: *Executable, program: *Program, report: usize) Error!void {
@@ -198,7 +223,7 @@ pub const Executable = struct {
         for (x.plan.launches.items, 0..) |*launch, i| {
             var ms: f32 = 0;
             const read = x.gpu.driver.call.cuEventElapsedTime(&ms, clocks[i], clocks[i + 1]);
-            try x.gpu.driver.check(read, "program {s} cannot be timed", .{program.name});
+            try x.check(read, "program {s} cannot be timed", .{program.name});
             const ns: u64 = @intFromFloat(@max(0, ms) * std.time.ns_per_ms);
             program.profile_ns[launch.instruction] += ns;
         }
@@ -276,6 +301,9 @@ pub const Executable = struct {
             @field(at, field.name) = x.address(program, slot, first, parts[i]);
         const prepared = &x.plan.prepared.items[number];
         prepared.launch(&products.lt, at, products.workspace(), x.gpu.compute) catch {
+            // What cuBLASLt says of a GPU that is dead already is not about this product.
+            const state = x.gpu.driver.call.cuEventQuery(x.gpu.done[0]);
+            if (driver_file.is_fatal(state)) try x.check_launch(program, launch, state);
             var buffer: [300]u8 = undefined;
             return failure.raise(
                 error.KernelFailed,
@@ -295,7 +323,7 @@ pub const Executable = struct {
         const gpu = x.gpu;
         if (launch.product) |number| return x.multiply(program, launch, number, slot);
         const task: Address = x.blocks[slot] + index * @sizeOf(Task);
-        const parameters = [_]?*const anyopaque{ &task, &gpu.fault };
+        const parameters = [_]?*const anyopaque{ &task, &gpu.fault, &gpu.witness.address, &task };
         const begun = gpu.driver.call.cuLaunchKernel(
             x.functions[index],
             launch.grid[0],
@@ -318,11 +346,8 @@ pub const Executable = struct {
         launch: *const launches.Launch,
         result: c_int,
     ) Error!void {
-        try x.gpu.driver.check(
-            result,
-            "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}",
-            x.place(program, launch),
-        );
+        const what = "program {s} failed on GPU {d} at node {d}, kernel {s}{s}{s}";
+        try x.check(result, what, x.place(program, launch));
     }
 };
 
