@@ -151,6 +151,10 @@ static int limits(const char* path) {
     auto make_stream = (int (*)(void**, unsigned))dlsym(library, "cuStreamCreate");
     auto launch = (int (*)(void*, u32, u32, u32, u32, u32, u32, u32, void*, void**, void**))
         dlsym(library, "cuLaunchKernel");
+    void* context = 0;
+    ((int (*)(unsigned))dlsym(library, "cuInit"))(0);
+    ((int (*)(void**, int))dlsym(library, "cuDevicePrimaryCtxRetain"))(&context, 0);
+    ((int (*)(void*))dlsym(library, "cuCtxSetCurrent"))(context);
     find_function(&function, 0, "matmul");
     make_stream(&stream, 0);
     u64 null = 0;

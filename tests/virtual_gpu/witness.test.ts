@@ -83,8 +83,7 @@ async function messageOf(what: What, k: number, work: () => Promise<unknown>): P
 
 /** Program, and "node 5, kernel map, blocks.0.mlp". */
 const EXACT = /^program (\w+) failed on GPU 0 at (node \d+, kernel \w+(?:, [\w.]+)?): CUDA_ERROR_I/;
-const TOLD =
-  /^program (\w+) failed on GPU 0 at or right after (node .*) \(exactly: .*\): \w+_ILLEGAL/;
+const TOLD = /^program (\w+) failed on GPU 0 at or right after (node .*) \(exactly: .*\): \w+_I/;
 
 async function both(what: What, k: number, way: Way = {}) {
   const exact = await messageOf(what, k, () => train({ stepwise: true }));
