@@ -1,6 +1,6 @@
 /** @file scripts/gpu-check works: on the virtual GPU with small counts, in parts, and it does again only what did not pass. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { useVirtualGpu } from "./virtual_gpu.ts";
@@ -43,12 +43,27 @@ test("the first steps, then the others, and a step that failed again", async () 
   // What is broken since is found, and said in one line.
   const weights = join(folder, "train/runs/general/default/again/model.safetensors");
   rmSync(weights);
-  rmSync(join(folder, "10-same-bits.pass"));
-  const broken = await check("9-11");
+  const kept = lines.filter((line) => !line.includes("11-same-bits"));
+  writeFileSync(join(folder, "results.jsonl"), `${kept.join("\n")}\n`);
+  const broken = await check("10-12");
   expect(broken.code).toBe(1);
-  expect(broken.stdout).toMatch(/^FAIL {2}10-same-bits .*10-same-bits.txt: cmp: /);
+  expect(broken.stdout).toMatch(/^FAIL {2}11-same-bits .*11-same-bits.txt: cmp: /);
   expect(broken.stdout).toContain("0 passed, 1 failed, 2 had passed before");
 }, 180_000);
+
+test("of a process whose GPU has failed every test is run again alone", () => {
+  const args = ["tests/virtual_gpu/each_alone.ts", "--pattern=softmax", "ops.test.ts"];
+  const { stdout, exitCode } = Bun.spawnSync([process.execPath, ...args], {
+    cwd: repository,
+    env: { ...process.env, THESEUS_VGPU_FAIL_LAUNCH: "17" },
+  });
+  const figures = /^\{.*\}$/m.exec(stdout.toString())?.[0] ?? "{}";
+  expect(JSON.parse(figures)).toMatchObject({
+    ...{ file: "ops.test.ts", ok: false, passed: 8, failed: 4 },
+    alone: { softmax_grad: "pass" },
+  });
+  expect(exitCode).toBe(1);
+});
 
 test("shellcheck has nothing to say", () => {
   const shellcheck = Bun.which("shellcheck");
