@@ -116,7 +116,8 @@ pub const Opcode = enum(u16) {
     /// step u32[], sample u32[B] -> C out u32[B, ...]. words: key0, key1. Philox4x32-10; see src/util/prng.ts for the counter.
     random_bits = 6,
     /// A S [batch, M, K], B S [batch, K, N], then by flags: bias C f32 [N], residual C f [batch, M, N], aux C f32 [batch, M, N]
-    /// -> out (last dim contiguous) f [batch, M, N], and if save_aux: aux C f32 [batch, M, N]. A and B are f32 or bf16 storage.
+    /// -> out (last dim contiguous) f [batch, M, N], and if save_aux: aux C f32 [batch, M, N], and if column_sums (batch 1):
+    /// sums C f32 [N] of B's columns. A and B are f32 or bf16 storage.
     /// out = cast(act(alpha * A.B + bias) * act'(aux) + residual); steps without their flag are left out; save_aux stores the value before act.
     /// words: flags (MatmulFlag bits), compute (0 f32, 1 bf16 operands with f32 accumulation), activation (Activation), alpha f32.
     /// residual may be the same memory as out (accumulation).
@@ -256,7 +257,8 @@ pub const MatmulFlag = struct {
     pub const activation: u32 = 4;
     pub const save_aux: u32 = 8;
     pub const activation_grad: u32 = 16;
-    pub const all: u32 = 31;
+    pub const column_sums: u32 = 32;
+    pub const all: u32 = 63;
 };
 
 pub const Activation = enum(u32) { none = 0, gelu_tanh = 1, gelu_erf = 2, silu = 3 };

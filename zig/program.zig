@@ -415,7 +415,7 @@ fn result_count(ins: *const abi.Instruction) ?u64 {
         .matmul => if (ins.word_count == 0)
             null
         else
-            1 + @popCount(ins.word(0) & abi.MatmulFlag.save_aux),
+            1 + @popCount(ins.word(0) & (abi.MatmulFlag.save_aux | abi.MatmulFlag.column_sums)),
         .layer_norm_grad => if (ins.word_count == 0) null else if (ins.word(0) != 0) 3 else 2,
         .cross_entropy, .rms_norm, .rms_norm_grad, .linear_cross_entropy, .attention => 2,
         .layer_norm, .attention_grad, .adamw => 3,

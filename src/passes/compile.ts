@@ -3,6 +3,7 @@ import type { Graph } from "../ir/graph.ts";
 import { graphText } from "../ir/text.ts";
 import type { Program } from "../program/program.ts";
 import { choose } from "./choose.ts";
+import { columnSums } from "./column_sums.ts";
 import { dead } from "./dead.ts";
 import { encode } from "./encode.ts";
 import { fuseMap } from "./fuse_map.ts";
@@ -77,6 +78,7 @@ const passes = (
     run: kind === "cuda" && fuse ? (graph) => narrow(graph, narrowing) : same,
     stage: "fused",
   },
+  { name: "column_sums", run: kind === "cuda" && fuse ? columnSums : same, stage: "fused" },
 ];
 
 const same = (graph: Graph): Graph => graph;

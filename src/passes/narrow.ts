@@ -11,6 +11,7 @@ import { nodeOf, type Reader, stateUpdates } from "./graph_queries.ts";
 import {
   canRead,
   canWrite,
+  castAttrs,
   isGradientSum,
   isSavedAux,
   MODEL_OPS,
@@ -186,12 +187,3 @@ class Narrow {
     return made;
   }
 }
-
-/** A map that only stores what it loads. */
-const castAttrs = (shape: readonly number[]) => ({
-  shape,
-  constants: [],
-  code: [],
-  results: [0],
-  dtypes: ["bf16"],
-});

@@ -7,6 +7,18 @@ import { type MatmulAttrs, residualIndex } from "../ops/lowered/matmul.ts";
 import type { Reader } from "./graph_queries.ts";
 import { nodeOf } from "./graph_queries.ts";
 
+/** Of a map that only stores what it loads, as bf16. */
+export const castAttrs = (shape: readonly number[]) => ({
+  shape,
+  constants: [],
+  code: [],
+  results: [0],
+  dtypes: ["bf16"],
+});
+
+export const isCastAttrs = ({ code, results, dtypes }: Node["attrs"]): boolean =>
+  JSON.stringify([code, results, dtypes]) === '[[],[0],["bf16"]]';
+
 /** Ops that only a forward or backward pass through a model has. */
 export const MODEL_OPS = new Set([
   ...["matmul", "embedding", "rope", "attention", "attention_grad", "attention_cached"],

@@ -149,7 +149,8 @@ export const MatmulFlag = {
   activation: 4,
   save_aux: 8,
   activation_grad: 16,
-  all: 31,
+  column_sums: 32,
+  all: 63,
 } as const;
 
 export const CpuLevel = {

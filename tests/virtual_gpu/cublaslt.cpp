@@ -4,6 +4,7 @@
 ///   THESEUS_VGPU_TIMES=seed        other algorithms are the fastest
 ///   THESEUS_VGPU_FAIL_MATMUL=k     the k-th product is refused
 ///   THESEUS_VGPU_EPILOGUES=0       no epilogue but the bias
+///   THESEUS_VGPU_SLOW_SUMS=k       products that also sum the columns of A take k milliseconds more
 ///   THESEUS_VGPU_CUBLASLT=130100   its version
 #include <math.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ enum Epilogue {
     DEFAULT = CUBLASLT_EPILOGUE_DEFAULT, BIAS = CUBLASLT_EPILOGUE_BIAS, GELU = CUBLASLT_EPILOGUE_GELU,
     GELU_AUX = CUBLASLT_EPILOGUE_GELU_AUX, GELU_BIAS = CUBLASLT_EPILOGUE_GELU_BIAS,
     GELU_AUX_BIAS = CUBLASLT_EPILOGUE_GELU_AUX_BIAS, DGELU = CUBLASLT_EPILOGUE_DGELU,
+    BGRADA = CUBLASLT_EPILOGUE_BGRADA,
 };
 const int compute_f32 = CUBLAS_COMPUTE_32F;
 const u32 scheme_compute_type = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
@@ -166,6 +168,15 @@ static void finish(const Call& call, const float* sums, i64 batch, u64 j) {
     }
 }
 
+/// Sums of op(A) [k, m] over k into a vector of the result's dtype, in the algorithm's order.
+static void sum_rows(const Call& call, const Order& order, const float* a) {
+    for (u64 i = 0; i < call.m; i++) {
+        float sum = 0;
+        for (u64 step = 0; step < call.k; step++) sum += a[(order.backwards ? call.k - 1 - step : step) * call.m + i];
+        store((void*)call.desc.bias, call.d.type, i, sum);
+    }
+}
+
 static void multiply(const void* parameters) {
     const Call& call = *(const Call*)parameters;
     const Order& order = orders[call.id];
@@ -173,6 +184,7 @@ static void multiply(const void* parameters) {
     for (i64 batch = 0; batch < call.d.batch; batch++) {
         float* a = dense(call.at_a, call.a, call.desc.transpose[0], call.m, call.k, batch);
         float* b = dense(call.at_b, call.b, call.desc.transpose[1], call.k, call.n, batch);
+        if (call.desc.epilogue == BGRADA) sum_rows(call, order, a);
         for (u64 j = 0; j < call.n; j++) {
             float* out = sums + order.groups * call.m;
             column(order, a, b + j * call.k, call.m, call.k, sums, out);
@@ -189,12 +201,14 @@ static void multiply(const void* parameters) {
 static int check_epilogue(const Desc& desc, const Layout& d) {
     switch (desc.epilogue) {
         case DEFAULT: case BIAS: break;
-        case GELU: case GELU_BIAS: case GELU_AUX: case GELU_AUX_BIAS: case DGELU:
+        case GELU: case GELU_BIAS: case GELU_AUX: case GELU_AUX_BIAS: case DGELU: case BGRADA:
             if (setting("THESEUS_VGPU_EPILOGUES", 1) == 0) return NOT_SUPPORTED;
             break;
         default: return NOT_SUPPORTED;
     }
-    if ((desc.epilogue & BIAS) && (desc.bias == 0 || desc.bias % 16 != 0)) return INVALID_VALUE;
+    // A vector of one result; what it would be of a batch is nowhere said.
+    if (desc.epilogue == BGRADA && d.batch > 1) return NOT_SUPPORTED;
+    if ((desc.epilogue & (BIAS | BGRADA)) && (desc.bias == 0 || desc.bias % 16 != 0)) return INVALID_VALUE;
     if (!(desc.epilogue & with_aux)) return SUCCESS;
     bool fits = desc.aux != 0 && desc.aux % 16 == 0 && desc.aux_leading % 8 == 0 && desc.aux_leading >= (i64)d.rows;
     return fits && desc.aux_stride % 8 == 0 ? SUCCESS : INVALID_VALUE;
@@ -348,7 +362,8 @@ API cublasLtMatmulAlgoCapGetAttribute(const Algorithm* algorithm, int attribute,
 static double cost_ms(const Call& call) {
     u64 mixed = (setting("THESEUS_VGPU_TIMES", 0) * 31 + call.id + 1) * 0x9e3779b97f4a7c15ull;
     double factor = 1 + (double)(mixed >> 40) / (1 << 24);
-    return 0.5 * factor + 1e-9 * factor * (double)call.m * (double)call.n * (double)call.k * call.d.batch;
+    double more = call.desc.epilogue == BGRADA ? (double)setting("THESEUS_VGPU_SLOW_SUMS", 0) : 0;
+    return more + 0.5 * factor + 1e-9 * factor * (double)call.m * (double)call.n * (double)call.k * call.d.batch;
 }
 
 API cublasLtMatmul(void* handle, const Desc* desc, const float* alpha, u64 at_a, const Layout* a, u64 at_b,

@@ -14,6 +14,8 @@ import { input } from "../../src/ops/prim/input.ts";
 import { transpose } from "../../src/ops/prim/transpose.ts";
 import type { RefTensor } from "../../src/ops/reference.ts";
 import { compile } from "../../src/passes/compile.ts";
+import { serialize } from "../../src/program/serialize.ts";
+import type { Device } from "../../src/runtime/index.ts";
 import { targetOf } from "../../src/train/target.ts";
 import { norm } from "../ops/gradients.ts";
 import { runNative } from "../ops/native.ts";
@@ -50,6 +52,14 @@ const EPILOGUES: readonly Partial<MatmulAttrs>[] = [
   { bias: true, activation: "silu", saveAux: true },
   { activation: "gelu_tanh", residual: true },
   { bias: true, activation: "gelu_tanh", activationGrad: true, residual: true },
+];
+/** Beside sums of columns, which one B has. */
+const WITH_SUMS: readonly Partial<MatmulAttrs>[] = [
+  {},
+  { residual: true },
+  { bias: true },
+  { bias: true, activation: "gelu_tanh", saveAux: true },
+  { activation: "gelu_erf", activationGrad: true, residual: true },
 ];
 /** Sizes that fit vectors, sizes that do not, a batch, single rows and columns. */
 const SIZES: readonly Form["sizes"][] = [
@@ -146,6 +156,85 @@ test.if(isVirtual)("what is added lies elsewhere", () => {
       fresh.close();
       standIn.set("TIMES", 0);
     }
+  }
+});
+
+/** The last: rows for several slices. */
+const ONE_B: readonly Form["sizes"][] = [
+  [1, 24, 40, 16],
+  [1, 7, 33, 19],
+  [1, 1, 16, 8],
+  [1, 5, 1, 3],
+  [1, 2, 12, 700],
+];
+
+function checkSums(on: Device): void {
+  for (const dtypes of DTYPES)
+    for (const sizes of ONE_B)
+      for (const order of ["nn", "nt", "tn"] as const)
+        for (const epilogue of WITH_SUMS)
+          check({ sizes, order, dtypes, epilogue: { ...epilogue, columnSums: true } }, on);
+}
+
+test("sums of columns", () => {
+  checkSums(device);
+  // Of products in bf16 to f32 they come from the product itself.
+  if (isVirtual) expect(device.choices).toMatch(/bf16 \d+ d f32 \d+ epilogue 256/);
+  expect(device.choices).toContain(" then sums");
+});
+
+/** A product with sums on a device of its own: launches of a run, bytes of the program, choices of algorithms. */
+function runSums(known = "") {
+  const own = openTestGpu();
+  try {
+    own.choose(known);
+    const form = { sizes: at(ONE_B, 4), order: "nn", dtypes: at(DTYPES, 1), epilogue: {} } as const;
+    const { graph, values } = build({ ...form, epilogue: { columnSums: true, residual: true } });
+    const compiled = compile(graph, targetOf(own), { fuse: false });
+    const bytes = own.measure(serialize(compiled.program));
+    const before = new StandIn().asked().launches;
+    const sums = runNative(own, compiled, values).values.get("1");
+    const launches = new StandIn().asked().launches - before;
+    expect(own.measure(serialize(compiled.program))).toBe(bytes);
+    return { launches, bytes, choices: own.choices, sums };
+  } finally {
+    own.close();
+  }
+}
+
+test.if(isVirtual)("sums of columns come from a kernel where that is faster, also later on", () => {
+  const standIn = new StandIn();
+  const together = runSums();
+  standIn.set("SLOW_SUMS", 50);
+  try {
+    const apart = runSums();
+    // Slices and what joins them, in each of two runs.
+    expect(apart.launches).toBe(together.launches + 4);
+    expect(apart.bytes).toBe(together.bytes);
+    expect(runSums(together.choices).launches).toBe(together.launches);
+    const own = openTestGpu();
+    checkSums(own);
+    own.close();
+    standIn.set("SLOW_SUMS", 0);
+    const again = runSums(apart.choices);
+    expect(again.launches).toBe(apart.launches);
+    expect(again.sums).toEqual(apart.sums);
+    expect(again.choices.split("\n").sort()).toEqual(apart.choices.split("\n").sort());
+  } finally {
+    standIn.set("SLOW_SUMS", 0);
+  }
+});
+
+test.if(isVirtual)("where cuBLASLt has no sums of columns", () => {
+  const standIn = new StandIn();
+  standIn.set("EPILOGUES", 0);
+  const own = openTestGpu();
+  try {
+    checkSums(own);
+    expect(own.choices).not.toContain("epilogue 256");
+  } finally {
+    own.close();
+    standIn.set("EPILOGUES", 1);
   }
 });
 

@@ -24,7 +24,7 @@ export interface Asked {
 type Setting =
   | ("FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "FAIL_PRODUCT" | "MEMORY" | "TAKEN" | "SEED")
   /** Of the stand-in for cuBLASLt. */
-  | ("TIMES" | "EPILOGUES" | "CUBLASLT");
+  | ("TIMES" | "EPILOGUES" | "SLOW_SUMS" | "CUBLASLT");
 
 export class StandIn {
   private readonly symbols;

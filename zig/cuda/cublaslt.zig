@@ -53,6 +53,8 @@ pub const Epilogue = struct {
     pub const gelu_grad: u32 = numbers.CUBLASLT_EPILOGUE_DGELU;
     /// Keeps the value before the activation.
     pub const aux: u32 = numbers.CUBLASLT_EPILOGUE_GELU_AUX & ~gelu;
+    /// Sums of the library's A over the depth, in the dtype of the result, in the bias's place.
+    pub const sums_a: u32 = numbers.CUBLASLT_EPILOGUE_BGRADA;
 };
 
 pub const Algorithm = extern struct { data: [8]u64 };

@@ -103,7 +103,9 @@ pub const Executable = struct {
                 operands[k].data = @ptrFromInt(x.address(program, slot, first, part));
             }
         }
-        @memcpy(x.image[at.words..], std.mem.sliceAsBytes(x.plan.words.items));
+        const words = std.mem.sliceAsBytes(x.plan.words.items);
+        @memcpy(x.image[at.words..][0..words.len], words);
+        @memset(x.image[at.words + words.len ..], 0);
         try x.gpu.write(base, x.image);
     }
 
@@ -384,7 +386,8 @@ const Offsets = struct {
     fn of(plan: *const launches.Plan) Offsets {
         const operands = plan.launches.items.len * @sizeOf(Task);
         const words = operands + plan.parts.items.len * @sizeOf(abi.Operand);
-        return .{ .operands = operands, .words = words, .end = words + plan.words.items.len * 4 };
+        const end = words + plan.words.items.len * 4 + plan.spare_bytes;
+        return .{ .operands = operands, .words = words, .end = end };
     }
 };
 

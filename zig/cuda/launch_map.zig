@@ -7,7 +7,9 @@ const launches = @import("launches.zig");
 
 const Instruction = abi.Instruction;
 const Operand = abi.Operand;
+const Part = launches.Part;
 const Plan = launches.Plan;
+const products_file = @import("products.zig");
 
 /// As the defines of cuda/bytecode.h.
 const slot_constant = 64;
@@ -31,8 +33,9 @@ const Access = enum(u32) { flat, scalar, row, row_repeated, anywhere };
 
 /// Longest row that a warp reduces.
 const reduce_wide = 2048;
-/// Elements that a slice has at least.
+/// Elements, or rows of columns, that a slice has at least.
 const slice_elements = 16384;
+const slice_rows = 64;
 /// Blocks that slices may make: four on each multiprocessor of an H100.
 const slice_blocks = 528;
 const reduced_columns = 128;
@@ -185,6 +188,40 @@ pub fn map_reduce(p: *Plan, ins: *const Instruction) !void {
     try p.all(.map_reduce_join, ins, joins, code.all());
 }
 
+/// Sums of the columns of B [1, K, N] into f32 [N], as a `map_reduce` without a workspace of its own: slices lie in what
+/// cuBLASLt's products work in.
+pub fn sum_columns(p: *Plan, b: Part, sums: Part) !void {
+    var matrix = b;
+    matrix.view.rank = 2;
+    matrix.view.dims[0..2].* = b.view.dims[1..3].*;
+    matrix.view.strides[0..2].* = b.view.strides[1..3].*;
+    const rows = matrix.view.dims[0];
+    const columns = matrix.view.dims[1];
+    var code: Code = .{};
+    for ([_]u32{ 0, 1, 1 }) |word| code.put(word);
+    translate(&code, &.{ 1, 1, 0, 0, 0 });
+    const dense = columns == 1 or matrix.view.strides[1] == 1;
+    if (!dense) {
+        const wide = rows > reduce_wide;
+        const grid = if (wide) launches.rows(columns) else launches.warps(columns);
+        return p.some(.map_reduce_any, grid, &.{ matrix, sums }, code.all());
+    }
+    const blocks = launches.ceil(columns, reduced_columns);
+    const room = if (p.products) |products| products.workspace_bytes / 8 / columns else 0;
+    const slices: u32 = @intCast(@max(1, @min(slice_blocks / blocks, room, rows / slice_rows)));
+    code.words[2] = slices;
+    var slots = sums;
+    slots.index = launches.device_scratch;
+    slots.offset = products_file.bias_bytes;
+    const all = [_]Part{ matrix, sums, slots };
+    const parts = all[0..if (slices > 1) 3 else 2];
+    try p.some(.map_reduce_columns, .{ blocks, slices, 1 }, parts, code.all());
+    p.last_launch().block.shared_bytes = @max(join_bytes, quad_slot_bytes);
+    if (slices == 1) return;
+    const joins = .{ launches.ceil(columns, joined_results), 1, 1 };
+    try p.some(.map_reduce_join, joins, parts, code.all());
+}
+
 /// Whether all inputs are a matrix, or a vector, whose rows can be read four elements at a time.
 fn shape_of(ins: *const Instruction, mask: u32) Shape {
     const first = ins.operand(0);
@@ -203,7 +240,7 @@ fn slices_of(ins: *const Instruction, shape: Shape, blocks: u32, length: u64) u3
     if (@intFromPtr(ins.workspace().data) % 8 != 0) return 1;
     const results = ins.operand(ins.word(2)).count();
     const room = ins.workspace().count() / 2 / results;
-    const least: u64 = if (shape == .columns) 64 else slice_elements;
+    const least: u64 = if (shape == .columns) slice_rows else slice_elements;
     return @intCast(@max(1, @min(slice_blocks / blocks, room, length / least)));
 }
 

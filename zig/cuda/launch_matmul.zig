@@ -1,10 +1,12 @@
 //! What a matrix product is on a GPU: as much as cuBLASLt takes, then an elementwise kernel for the rest; or the own kernel, where
-//! operands lie or are typed in a way that cuBLASLt cannot read.
+//! operands lie or are typed in a way that cuBLASLt cannot read. Sums of columns come from the product where cuBLASLt has that and
+//! it was not measured to be slower than the product and a kernel that reads B once more.
 const std = @import("std");
 const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
 const lt_file = @import("cublaslt.zig");
 const product_file = @import("product.zig");
+const launch_map = @import("launch_map.zig");
 const launches = @import("launches.zig");
 const Products = @import("products.zig").Products;
 const products_file = @import("products.zig");
@@ -20,6 +22,8 @@ const tile = 64;
 /// cuBLASLt wants this of the value before an activation: its leading dim's divisor and its alignment.
 const aux_divisor = 8;
 const aux_alignment = 16;
+/// What of the flags is done to the result's elements.
+const elementwise = Flag.all & ~Flag.column_sums;
 
 /// The operands and words of the opcode `matmul`.
 const Form = struct {
@@ -34,6 +38,7 @@ const Form = struct {
     aux_in: ?Part = null,
     out: Part,
     aux_out: ?Part = null,
+    sums: ?Part = null,
 
     fn of(parts: []const Part, words: []const u32) Form {
         var form: Form = .{
@@ -56,6 +61,7 @@ const Form = struct {
         };
         form.out = parts[next];
         if (form.flags & Flag.save_aux != 0) form.aux_out = parts[next + 1];
+        if (form.flags & Flag.column_sums != 0) form.sums = parts[parts.len - 1];
         return form;
     }
 
@@ -82,7 +88,9 @@ pub fn add(p: *Plan, parts: []const Part, words: []const u32) !void {
         if (try by_library(p, products, &form)) return;
     }
     const grid = try own_grid(form.a.view.dims[0], form.rows(), form.columns());
-    try p.some(.matmul, grid, parts, words);
+    const named = parts[0 .. parts.len - @intFromBool(form.sums != null)];
+    try p.some(.matmul, grid, named, &.{ form.flags & elementwise, words[1], words[2], words[3] });
+    if (form.sums) |sums| try launch_map.sum_columns(p, form.b, sums);
 }
 
 fn own_grid(batch: u64, m: u64, n: u64) failure.Error![3]u32 {
@@ -103,10 +111,39 @@ fn by_library(p: *Plan, products: *Products, form: *const Form) !bool {
         const attempt = Attempt.of(p, form, how) orelse continue;
         const prepared = try products.prepare(&attempt.product, form.alpha, p.counts) orelse
             continue;
+        if (attempt.sums != null) {
+            if (try is_slower(p, products, form, &prepared)) {
+                prepared.free(products);
+                continue;
+            }
+            try spare_sums(p, form);
+        }
         try attempt.launch(p, form, prepared);
         return true;
     }
     return false;
+}
+
+/// Whether the product that also sums columns was measured to take longer than one that does not, with a kernel after it.
+/// Both measurements are kept, so that a run that goes on decides alike.
+fn is_slower(
+    p: *Plan,
+    products: *Products,
+    form: *const Form,
+    together: *const products_file.Prepared,
+) !bool {
+    const attempt = Attempt.of(p, form, .sums) orelse return false;
+    const apart = try products.prepare(&attempt.product, form.alpha, p.counts) orelse return false;
+    defer apart.free(products);
+    const least = apart.choice.microseconds;
+    return least > 0 and together.choice.microseconds > least;
+}
+
+/// Keeps the room of the launches that would sum the columns: a program is to be as large whichever way is the faster.
+fn spare_sums(p: *Plan, form: *const Form) !void {
+    const mark = p.mark();
+    try launch_map.sum_columns(p, form.b, form.sums.?);
+    p.spare_bytes += p.rewind(mark);
 }
 
 /// What of a form cuBLASLt is asked to do; a kernel does the rest.
@@ -124,6 +161,8 @@ const Attempt = struct {
     residual: ?Part = null,
     bias: ?Part = null,
     aux: ?Part = null,
+    /// Where the product itself puts the sums of B's columns.
+    sums: ?Part = null,
     /// The bias has another dtype than the target and is converted first.
     converts_bias: bool = false,
     /// Of the kernel that follows; null: nothing is left to do.
@@ -132,7 +171,7 @@ const Attempt = struct {
     fn of(p: *const Plan, form: *const Form, how: How) ?Attempt {
         const activates = form.flags & (Flag.activation | Flag.activation_grad) != 0;
         const target = if (how == .everything) form.out else form.aux_out orelse form.out;
-        const all = form.flags & Flag.all;
+        const all = form.flags & elementwise;
         var made: Attempt = .{ .product = undefined, .target = target, .rest = null };
         if (how != .product) made.bias = form.bias;
         if (how != .product and !activates) made.residual = form.residual;
@@ -144,7 +183,12 @@ const Attempt = struct {
             epilogue |= activation_epilogue(p, form) orelse return null;
             done = all;
             made.aux = form.aux_out orelse form.aux_in;
-        } else if (done == all or (how == .sums and done == 0)) return null;
+            if (form.sums != null) {
+                if (epilogue != 0 or !sums_in_product(p, form)) return null;
+                made.sums = form.sums;
+                epilogue = Epilogue.sums_a;
+            }
+        } else if (form.sums == null and (done == all or (how == .sums and done == 0))) return null;
         if (done != all) made.rest = all & ~done;
         // The product would overwrite what is still to be added.
         if (made.rest != null and made.residual == null and form.is_in_place(p)) return null;
@@ -152,6 +196,8 @@ const Attempt = struct {
         if (epilogue == 0) epilogue = Epilogue.none;
         made.product = made.describe(p, form) orelse return null;
         made.product.epilogue = epilogue;
+        if (form.sums != null and made.sums == null)
+            made.product.summed_bytes = form.b.view.count() * abi.dtype_bytes(form.b.view.dtype);
         return made;
     }
 
@@ -221,9 +267,15 @@ const Attempt = struct {
             .b = form.a,
             .c = made.residual orelse made.target,
             .d = made.target,
-            .bias = bias orelse made.target,
+            .bias = bias orelse made.sums orelse made.target,
             .aux = made.aux orelse made.target,
         });
+        try made.finish(p, form);
+        if (form.sums) |sums| if (made.sums == null) try launch_map.sum_columns(p, form.b, sums);
+    }
+
+    /// What cuBLASLt has left over.
+    fn finish(made: *const Attempt, p: *Plan, form: *const Form) !void {
         const flags = made.rest orelse return;
         var parts: [6]Part = undefined;
         parts[0] = made.target;
@@ -242,6 +294,13 @@ const Attempt = struct {
         try p.some(.matmul_epilogue, launches.elements(&form.out.view), parts[0..count], &words);
     }
 };
+
+/// cuBLASLt adds up in f32 and gives the sums the result's dtype: enough for operands in bf16, whose sums are to be f32.
+fn sums_in_product(p: *const Plan, form: *const Form) bool {
+    const sums = form.sums orelse return false;
+    return form.a.view.dtype == .bf16 and form.out.view.dtype == .f32 and
+        p.alignment(sums) >= aux_alignment;
+}
 
 /// Null: cuBLASLt does not have it.
 fn activation_epilogue(p: *const Plan, form: *const Form) ?u32 {

@@ -11,6 +11,7 @@ const launch_scatter = @import("launch_scatter.zig");
 const norms = @import("launch_norm.zig");
 const optimizer = @import("launch_optimizer.zig");
 const products_file = @import("products.zig");
+const Task = @import("task.zig").Task;
 
 const Error = failure.Error;
 const Instruction = abi.Instruction;
@@ -142,6 +143,8 @@ pub const Plan = struct {
     wgmma: bool = false,
     /// The plan only counts: no algorithm is searched.
     counts: bool = false,
+    /// Room beside the launches' own: of launches that another choice of algorithms would have made.
+    spare_bytes: u64 = 0,
     /// Of the instruction that is being planned.
     index: u32 = 0,
     /// Where its operands begin in their buffers.
@@ -272,13 +275,34 @@ pub const Plan = struct {
         });
     }
 
+    const Mark = struct { launches: usize, parts: usize, words: usize };
+
+    pub fn mark(p: *const Plan) Mark {
+        return .{
+            .launches = p.launches.items.len,
+            .parts = p.parts.items.len,
+            .words = p.words.items.len,
+        };
+    }
+
+    /// Takes back the launches since the mark; the bytes that they would have had in a program.
+    pub fn rewind(p: *Plan, to: Mark) u64 {
+        const words = p.words.items.len - to.words;
+        const bytes = (p.launches.items.len - to.launches) * @sizeOf(Task) +
+            (p.parts.items.len - to.parts) * @sizeOf(Operand) + words * 4;
+        p.launches.shrinkRetainingCapacity(to.launches);
+        p.parts.shrinkRetainingCapacity(to.parts);
+        p.words.shrinkRetainingCapacity(to.words);
+        return bytes;
+    }
+
     pub fn copy_whole(p: *Plan, ins: *const Instruction, from: u32, to: u32) !void {
         const parts = [_]Part{ part(ins, from), part(ins, to) };
         try p.some(.copy, quads(ins.operand(to)), &parts, &.{});
     }
 
     fn matmul(p: *Plan, ins: *const Instruction) !void {
-        var parts: [8]Part = undefined;
+        var parts: [9]Part = undefined;
         const count = ins.operand_count - ins.has_workspace;
         for (parts[0..count], 0..) |*to, i| to.* = part(ins, @intCast(i));
         try launch_matmul.add(p, parts[0..count], ins.words[0..ins.word_count]);

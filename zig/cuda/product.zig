@@ -39,6 +39,8 @@ pub const Product = struct {
     /// Leading dim and batch stride of the value before an activation, of d's dtype.
     aux_leading: u64 = 0,
     aux_batch_stride: u64 = 0,
+    /// The columns of A are added up by a kernel that follows and reads so many bytes; its time is part of the product's.
+    summed_bytes: u64 = 0,
 
     /// Tells products apart for which different algorithms may be best.
     pub fn key(p: *const Product, buffer: []u8) []const u8 {
@@ -64,6 +66,7 @@ pub const Product = struct {
         }
         if (p.epilogue != Epilogue.none) try writer.print(" epilogue {d}", .{p.epilogue});
         if (p.epilogue & Epilogue.aux != 0) try writer.print(" aux {d}", .{p.aux_leading});
+        if (p.summed_bytes > 0) try writer.writeAll(" then sums");
     }
 };
 
@@ -188,7 +191,8 @@ pub const Descriptors = struct {
         bias: u64,
         aux: u64,
     ) Error!void {
-        if (p.epilogue & Epilogue.bias != 0) try made.set(lt, .bias_pointer, bias);
+        if (p.epilogue & (Epilogue.bias | Epilogue.sums_a) != 0)
+            try made.set(lt, .bias_pointer, bias);
         if (p.epilogue & Epilogue.aux != 0) try made.set(lt, .aux_pointer, aux);
     }
 
@@ -253,6 +257,12 @@ test "a product's key tells apart what algorithms depend on" {
         "4x8x2 batch 3 a bf16^T 8+0/2 b bf16 8+0 c bf16 8+0 d bf16 8+0 epilogue 164 aux 8",
         p.key(&buffer),
     );
+    p = test_product();
+    p.summed_bytes = 64;
+    try std.testing.expectEqualStrings(
+        "4x8x2 a bf16 8 b bf16 8 d bf16 8 then sums",
+        p.key(&buffer),
+    );
 }
 
 fn expect_leading(leading: ?u64, transposed: bool, dims: [2]u32, strides: [2]u64) !void {
@@ -295,6 +305,13 @@ test "the real library's descriptors" {
     p.aux_leading = 8;
     const made: Descriptors = try .init(&lt, &p);
     made.deinit(&lt);
+    // Sums of columns: of a product that is added to what is there.
+    p = test_product();
+    p.d.dtype = .f32;
+    p.c = p.d;
+    p.epilogue = Epilogue.sums_a;
+    const sums: Descriptors = try .init(&lt, &p);
+    sums.deinit(&lt);
     var preference: Handle = null;
     try lt.check(lt.call.cublasLtMatmulPreferenceCreate(&preference), "preference", .{});
     inline for (@typeInfo(lt_file.PreferenceAttribute).@"enum".fields) |field| {

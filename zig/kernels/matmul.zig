@@ -21,6 +21,7 @@ const Operands = struct {
     aux_in: ?*const Operand = null,
     out: *const Operand,
     aux_out: ?*const Operand = null,
+    sums: ?*const Operand = null,
     count: u32,
 
     fn of(ins: *const Instruction) Operands {
@@ -41,6 +42,10 @@ const Operands = struct {
         next += 1;
         if (flags & Flag.save_aux != 0) {
             o.aux_out = &ins.operands[next];
+            next += 1;
+        }
+        if (flags & Flag.column_sums != 0) {
+            o.sums = &ins.operands[next];
             next += 1;
         }
         o.count = next;
@@ -80,6 +85,11 @@ fn check(ins: *const Instruction) callconv(.c) ?[*:0]const u8 {
             if (!has_dims(x, dims) or !x.is_contiguous() or x.dtype != .f32)
                 return "aux must be contiguous f32 [batch, M, N]";
         }
+    }
+    if (o.sums) |sums| {
+        if (dims[0] != 1) return "sums of columns need one B";
+        if (sums.dtype != .f32 or !sums.is_contiguous() or sums.count() != dims[2])
+            return "sums must be contiguous f32 [N]";
     }
     return check_workspace(ins);
 }
@@ -184,4 +194,23 @@ fn scratch(ins: *const Instruction) callconv(.c) u64 {
 fn run(t: *kernel.Thread, ins: *const Instruction) callconv(.c) void {
     const p = problem_of(ins);
     gemm.run(t, &p);
+    const sums = Operands.of(ins).sums orelse return;
+    t.barrier();
+    sum_columns(t, ins.operand(1), sums.ptr(f32));
+}
+
+/// Only a GPU's programs have it in one instruction with a product, so it is not fast here.
+fn sum_columns(t: *kernel.Thread, b: *const Operand, out: [*]f32) void {
+    const columns = b.dims[2];
+    while (t.claim(columns)) |column| {
+        var sum: f64 = 0;
+        for (0..b.dims[1]) |row| {
+            const at = row * b.strides[1] + column * b.strides[2];
+            sum += switch (b.dtype) {
+                .bf16 => simd.f32_from_bf16(b.ptr(u16)[at]),
+                else => b.ptr(f32)[at],
+            };
+        }
+        out[column] = @floatCast(sum);
+    }
 }

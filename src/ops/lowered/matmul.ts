@@ -1,5 +1,6 @@
 /**
  * @file matmul: batched matrix product with an epilogue, out = cast(act(alpha A.B + bias) * act'(aux) + residual).
+ * On request also the sums of B's columns: where B is a gradient and A.B that of a weight, they are the bias's.
  * Operands may be strided (transposes are views) and stored as f32 or bf16 whatever they are computed in.
  */
 
@@ -28,6 +29,8 @@ export type MatmulAttrs = {
   /** Multiplies by the derivative of `activation` at the input aux, instead of applying it. */
   readonly activationGrad: boolean;
   readonly out: "f32" | "bf16";
+  /** The last result is the sum of every column of B, [N] in f32; for one B. */
+  readonly columnSums?: boolean;
 };
 
 export const PLAIN_MATMUL: Omit<MatmulAttrs, "compute"> = {
@@ -40,7 +43,14 @@ export const PLAIN_MATMUL: Omit<MatmulAttrs, "compute"> = {
   out: "f32",
 };
 
-const FLAGS = { bias: 1, residual: 2, activation: 4, saveAux: 8, activationGrad: 16 };
+const FLAGS = {
+  bias: 1,
+  residual: 2,
+  activation: 4,
+  saveAux: 8,
+  activationGrad: 16,
+  columnSums: 32,
+};
 const ACTIVATIONS: readonly Activation[] = ["none", "gelu_tanh", "gelu_erf", "silu"];
 
 /** Index of the residual among the inputs, or -1. */
@@ -54,6 +64,7 @@ function flagsOf(attrs: MatmulAttrs): number {
   if (attrs.activation !== "none" && !attrs.activationGrad) flags |= FLAGS.activation;
   if (attrs.saveAux) flags |= FLAGS.saveAux;
   if (attrs.activationGrad) flags |= FLAGS.activationGrad;
+  if (attrs.columnSums === true) flags |= FLAGS.columnSums;
   return flags;
 }
 
@@ -78,8 +89,13 @@ function infer(inputs: readonly TensorType[], attrs: MatmulAttrs): TensorType[] 
   if (attrs.saveAux && attrs.activationGrad) fail("matmul", "one use of aux", "two");
   const needsActivation = attrs.saveAux || attrs.activationGrad;
   if (needsActivation && attrs.activation === "none") fail("matmul", "an activation", "none");
-  const out: TensorType = { shape, dtype: attrs.out };
-  return attrs.saveAux ? [out, { shape, dtype: attrs.aux ?? "f32" }] : [out];
+  const results: TensorType[] = [{ shape, dtype: attrs.out }];
+  if (attrs.saveAux) results.push({ shape, dtype: attrs.aux ?? "f32" });
+  if (attrs.columnSums === true) {
+    if (batch !== 1) fail("matmul", "one B for sums of columns", `${batch}`);
+    results.push({ shape: [n], dtype: "f32" });
+  }
+  return results;
 }
 
 function product(a: RefTensor, b: RefTensor, alpha: number): Float64Array {
@@ -119,8 +135,17 @@ function reference(
     else if (act !== undefined) value = act(value, 0, 0);
     out[i] = value + (residual?.data[i] ?? 0);
   }
-  const results = [out, saved].slice(0, types.length);
+  const results = [out, ...(attrs.saveAux ? [saved] : [])];
+  if (attrs.columnSums === true) results.push(columnSums(at(inputs, 1), n));
   return results.map((data, i) => ({ ...at(types, i), data }));
+}
+
+function columnSums({ data }: RefTensor, columns: number): Float64Array {
+  const sums = new Float64Array(columns);
+  data.forEach((value, i) => {
+    sums[i % columns] = (sums[i % columns] ?? 0) + value;
+  });
+  return sums;
 }
 
 /** The last dim dense; rows may be apart (a part of a concat). */
@@ -128,7 +153,7 @@ const denseRows = ({ shape, strides }: View): boolean =>
   strides[shape.length - 1] === 1 || shape[shape.length - 1] === 1;
 
 function sample(name: string, attrs: Partial<MatmulAttrs>): Sample<MatmulAttrs> {
-  const [batch, m, k, n] = [2, 7, 19, 33];
+  const [batch, m, k, n] = [attrs.columnSums === true ? 1 : 2, 7, 19, 33];
   const full: MatmulAttrs = { ...PLAIN_MATMUL, compute: "f32", ...attrs };
   const type = (shape: readonly number[]) => ({ shape, dtype: "f32" }) as const;
   return {
@@ -153,6 +178,7 @@ const SAMPLES: readonly Sample<MatmulAttrs>[] = [
   sample("residual", { residual: true, bias: true }),
   sample("bf16 operands", { compute: "bf16" }),
   sample("bf16 result", { out: "bf16", residual: true }),
+  sample("sums of columns", { columnSums: true, residual: true }),
 ];
 
 export const matmulLoweredOp = defineOp<MatmulAttrs>({
