@@ -76,8 +76,9 @@ DEV GroupRows group_rows(const AttentionGrad& g, u64 batch, u64 group) {
     return rows;
 }
 
-/// Starts the copy of a tile of queries of a head, and of what belongs to them.
-template <int D> DEV void copy_queries(const GroupRows& rows, SharedAddress stage, u32 repeat, u32 first) {
+/// Starts the copy of a tile of queries of a head and their gradients, and to `sums` of what belongs to them.
+template <int D>
+DEV void copy_queries(const GroupRows& rows, SharedAddress stage, SharedAddress sums, u32 repeat, u32 first) {
     typedef GradKeys<D> Shape;
     HeadRows q = rows.q, dout = rows.dout;
     q.data += repeat * rows.q_head;
@@ -86,7 +87,7 @@ template <int D> DEV void copy_queries(const GroupRows& rows, SharedAddress stag
     copy_rows<D, Shape::queries, Shape::threads>(stage + Shape::tile_bytes, dout, first);
     u32 row = threadIdx.x % Shape::queries, step = first + row;
     bool inside = step < q.rows;
-    SharedAddress to = stage + 2 * Shape::tile_bytes + row * 4;
+    SharedAddress to = sums + row * 4;
     if (threadIdx.x < Shape::queries) {
         copy_async4(to, rows.lse + (u64)repeat * q.rows + step, inside);
         if (rows.documents) copy_async4(to + 2 * Shape::queries * 4, rows.documents + step * rows.documents_stride, inside);
@@ -215,7 +216,7 @@ template <int D> DEV void flash_grad_keys(const Task& task) {
         first = place.first + row;
         start = seen.start / queries * queries;
         end = seen.end;
-        if (start < end) copy_queries<D>(found, stages, 0, start);
+        if (start < end) copy_queries<D>(found, stages, stages + 2 * Shape::tile_bytes, 0, start);
     }
     copy_commit();
     float dk[D / 8][4] = {}, dv[D / 8][4] = {};
@@ -232,7 +233,8 @@ template <int D> DEV void flash_grad_keys(const Task& task) {
             next = start;
             next_repeat++;
         }
-        if (next_repeat < repeats) copy_queries<D>(rows, stages + (stage ^ 1) * Shape::stage_bytes, next_repeat, next);
+        SharedAddress later = stages + (stage ^ 1) * Shape::stage_bytes;
+        if (next_repeat < repeats) copy_queries<D>(rows, later, later + 2 * Shape::tile_bytes, next_repeat, next);
         copy_commit();
 #pragma unroll 1
         for (u32 part = 0; part < queries; part += Shape::scored) {

@@ -17,6 +17,7 @@
 #include "flash_attention_delta.cu"
 #include "flash_attention_grad_keys.cu"
 #include "flash_attention_grad_queries.cu"
+#include "flash_attention_grad_wgmma.cu"
 #include "flash_attention_wgmma.cu"
 #include "gather.cu"
 #include "grad_norm.cu"

@@ -19,6 +19,8 @@ const row_bytes = 12;
 const place_bytes = 256;
 /// Word 4: weights are rounded to bf16 for their product with the values.
 const compute_bf16 = 1;
+/// Rows whose gradients a block of cuda/flash_attention_grad_wgmma.cu makes: as `grad_rows` of their width.
+const wgmma_grad_rows = 128;
 /// Of cuda/flash_attention_wgmma.cu: keys of a tile, two of which are in shared memory with as many values, and what says where
 /// they come from.
 const wgmma_keys = std.EnumArray(Width, u32).init(.{ .w32 = 0, .w64 = 64, .w96 = 0, .w128 = 128 });
@@ -75,24 +77,41 @@ pub fn block_of(kernel: Kernel) ?Block {
     for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width| {
         if (kernels.get(each).get(width) == kernel) return block(each, width);
     };
-    inline for (.{ Width.w64, Width.w128 }) |width| {
-        if (wgmma_kernel(width) == kernel) return wgmma_block(width);
-    }
+    for (std.enums.values(Part)) |each| for (std.enums.values(Width)) |width| {
+        if (wgmma_kernel(each, width) == kernel) return wgmma_block(each, width);
+    };
     return null;
 }
 
 /// Null: heads of this width are left to mma.sync.
-fn wgmma_kernel(width: Width) ?Kernel {
+fn wgmma_kernel(each: Part, width: Width) ?Kernel {
     return switch (width) {
-        .w64 => .flash_attention_wgmma_64,
-        .w128 => .flash_attention_wgmma_128,
+        .w64 => switch (each) {
+            .forward => .flash_attention_wgmma_64,
+            .grad_keys => .flash_attention_grad_keys_wgmma_64,
+            .grad_queries => .flash_attention_grad_queries_wgmma_64,
+        },
+        .w128 => if (each == .forward) .flash_attention_wgmma_128 else null,
         .w32, .w96 => null,
     };
 }
 
-fn wgmma_block(width: Width) Block {
-    const rows = forward_queries + 4 * wgmma_keys.get(width);
-    return .{ .threads = 256, .shared_bytes = rows * width.bytes() + wgmma_rows_bytes };
+fn wgmma_block(each: Part, width: Width) Block {
+    const rows = switch (each) {
+        .forward => forward_queries + 4 * wgmma_keys.get(width),
+        .grad_keys, .grad_queries => 2 * wgmma_grad_rows + 4 * tile_rows,
+    };
+    const beside: u32 = switch (each) {
+        .forward => wgmma_rows_bytes,
+        .grad_keys => 2 * tile_rows * row_bytes + place_bytes,
+        .grad_queries => wgmma_rows_bytes + 2 * wgmma_grad_rows * @sizeOf(f32),
+    };
+    return .{ .threads = 256, .shared_bytes = rows * width.bytes() + beside };
+}
+
+fn kernel_of(p: *const Plan, each: Part, width: Width) Kernel {
+    const wgmma = if (p.wgmma) wgmma_kernel(each, width) else null;
+    return wgmma orelse kernels.get(each).get(width);
 }
 
 fn block(each: Part, width: Width) Block {
@@ -118,9 +137,7 @@ pub fn forward(p: *Plan, ins: *const Instruction) !void {
     var fits = blocks <= grid_max and ins.word(4) == compute_bf16 and has_chunks(p, ins, results);
     for (0..3) |index| fits = fits and is_half(p, ins, @intCast(index));
     if (fits) if (width_of(q)) |width| {
-        const wgmma = if (p.wgmma) wgmma_kernel(width) else null;
-        const kernel = wgmma orelse kernels.get(.forward).get(width);
-        return p.whole(kernel, ins, .{ @intCast(blocks), 1, 1 });
+        return p.whole(kernel_of(p, .forward, width), ins, .{ @intCast(blocks), 1, 1 });
     };
     try p.whole(.attention, ins, launches.warps(q.count() / q.dims[3]));
 }
@@ -147,8 +164,8 @@ fn flash_backward(p: *Plan, ins: *const Instruction, q: *const Operand, k: *cons
     if (@max(queries, keys) > grid_max) return false;
     const rows = q.count() / q.dims[3];
     try p.whole(.flash_attention_delta, ins, launches.warps((rows + 3) / 4));
-    try p.whole(kernels.get(.grad_keys).get(width), ins, .{ @intCast(keys), 1, 1 });
-    try p.whole(kernels.get(.grad_queries).get(width), ins, .{ @intCast(queries), 1, 1 });
+    try p.whole(kernel_of(p, .grad_keys, width), ins, .{ @intCast(keys), 1, 1 });
+    try p.whole(kernel_of(p, .grad_queries, width), ins, .{ @intCast(queries), 1, 1 });
     return true;
 }
 
@@ -249,6 +266,14 @@ test "wgmma takes the widths that it has kernels for, where it is asked for" {
     try expectEqual(Kernel.flash_attention_32, chosen_by(true, attention, 32, .bf16, 1, 0));
     try expectEqual(Kernel.flash_attention_96, chosen_by(true, attention, 96, .bf16, 1, 0));
     try expectEqual(Kernel.attention, chosen_by(true, attention, 64, .f32, 1, 0));
+    var plan: Plan = .{ .allocator = std.testing.allocator, .wgmma = true };
+    const keys = Kernel.flash_attention_grad_keys_wgmma_64;
+    const queries = Kernel.flash_attention_grad_queries_wgmma_64;
+    try expectEqual(keys, kernel_of(&plan, .grad_keys, .w64));
+    try expectEqual(queries, kernel_of(&plan, .grad_queries, .w64));
+    try expectEqual(Kernel.flash_attention_grad_keys_128, kernel_of(&plan, .grad_keys, .w128));
+    plan.wgmma = false;
+    try expectEqual(Kernel.flash_attention_grad_keys_64, kernel_of(&plan, .grad_keys, .w64));
 }
 
 test "shared memory is enough for every GPU" {
@@ -258,5 +283,6 @@ test "shared memory is enough for every GPU" {
     // Of compute capability 9.0.
     const wgmma = block_of(.flash_attention_wgmma_128).?;
     try std.testing.expect(wgmma.shared_bytes <= 227 << 10);
+    try std.testing.expectEqual(wgmma_grad_rows, Width.grad_rows(.w64));
     try std.testing.expectEqual(null, block_of(.matmul));
 }
