@@ -6,7 +6,7 @@
 
 #include <dlfcn.h>
 
-const u32 threads = 128, seeds = 16;
+const u32 threads = 128, seeds = 16, blocks = 6;
 
 /// "Device memory" of the kernels here.
 static u16 left[16 * 16] __attribute__((aligned(16))), right[16 * 8] __attribute__((aligned(16)));
@@ -93,8 +93,32 @@ KERNEL_OF(split_warp, 32, 1) {
     else __syncwarp();
 }
 
+KERNEL_OF(some_lanes, 32, 1) { sums[lane()] = __shfl_xor_sync(0xffffu, lane(), 1); }
+
+/// What no instruction of tensor_core.h sees: the compiler's own accesses, and what C++ leaves undefined.
+KERNEL_OF(unaligned_scalar, 32, 1) { reinterpret_cast<float*>(reinterpret_cast<u8*>(words) + lane() / 32 + 2)[0] = 1; }
+KERNEL_OF(outside_array, 32, 1) {
+    u32 few[3] = {1, 2, 3};
+    sums[0] = few[sums[1] & 3];
+}
+KERNEL_OF(wide_shift, 32, 1) { sums[0] = 1u << (sums[1] & 32); }
+KERNEL_OF(wide_conversion, 32, 1) { sums[0] = (u32)((float)sums[1] * 8.0f); }
+
+/// Blocks that need those before them to be done.
+KERNEL_OF(blocks_in_order, 32, 1) {
+    if (lane() == 0) sums[blockIdx.x] = blockIdx.x == 0 ? 1 : sums[blockIdx.x - 1] + 1;
+}
+KERNEL_OF(blocks_apart, 32, 1) {
+    if (lane() == 0) sums[blockIdx.x] = blockIdx.x + 1;
+}
+
 static bool is_right(const char* name) {
     if (strncmp(name, "wgmma", 5) == 0) return is_wide_right(strncmp(name, "wgmma_64", 8) == 0 ? 64 : 128);
+    if (strncmp(name, "blocks", 6) == 0) {
+        for (u32 block = 0; block < blocks; block++)
+            if (sums[block] != block + 1) return false;
+        return true;
+    }
     if (strncmp(name, "exchange", 8) == 0) {
         for (u32 thread = 0; thread < threads; thread++) {
             u32 expected = 0;
@@ -135,14 +159,15 @@ static int run(const char* name) {
         memset(product, 0xff, sizeof product);
         memset(sums, 0xff, sizeof sums);
         fill_wide();
-        simt::launch(kernel->entry, {1, 1, 1}, {kernel->threads, 1, 1}, shared_bytes, &task, &fault, 0, seed);
+        u32 grid = strncmp(name, "blocks", 6) == 0 ? blocks : 1;
+        simt::launch(kernel->entry, {grid, 1, 1}, {kernel->threads, 1, 1}, shared_bytes, &task, &fault, 0, seed);
         right_ones += is_right(name);
     }
     printf("%u of %u\n", right_ones, seeds);
     return 0;
 }
 
-/// Large shared memory has to be asked for first, and blocks have at most the threads of the kernel.
+/// Large shared memory has to be asked for first, blocks have at most the threads of the kernel, and grids have limits.
 static int limits(const char* path) {
     void *library = dlopen(path, RTLD_NOW), *function = 0, *stream = 0;
     if (!library) simt::stop("the library does not open");
@@ -162,7 +187,13 @@ static int limits(const char* path) {
     auto start = [&](u32 block, u32 shared) {
         return launch(function, 1, 1, 1, block, 1, 1, shared, stream, parameters, 0);
     };
+    auto start_grid = [&](u32 x, u32 y, u32 z) {
+        return launch(function, x, y, z, 256, 1, 1, 0, stream, parameters, 0);
+    };
     const u32 kib = 1 << 10;
+    printf("%d %d %d %d ", start_grid(0, 1, 1), start_grid(1u << 31, 1, 1), start_grid(1, 1 << 16, 1),
+           start_grid(1, 1, 1 << 16));
+    printf("%d %d\n", start_grid((1u << 31) - 1, 1, 1), start_grid(1, 65535, 65535));
     printf("%d %d %d ", start(256, 48 * kib), start(256, 49 * kib), start(288, 48 * kib));
     printf("%d %d %d\n", allow(function, 8, 228 * kib), allow(function, 8, 99 * kib), start(256, 99 * kib));
     return 0;

@@ -19,7 +19,7 @@ const rightOnes = (kernel: string): number => {
   return Number.parseInt(out, 10);
 };
 
-test.each(["product_by_columns", "product_by_rows", "exchange_right"])(
+test.each(["product_by_columns", "product_by_rows", "exchange_right", "blocks_apart"])(
   "%s is right under every schedule",
   (kernel) => {
     expect(rightOnes(kernel)).toBe(16);
@@ -33,6 +33,10 @@ test.each(["without_wait", "without_first_barrier", "without_second_barrier"])(
   },
 );
 
+test("blocks that need others before them are wrong under some schedule", () => {
+  expect(rightOnes("blocks_in_order")).toBeLessThan(16);
+});
+
 test.each([
   ["never_waits", /ends before it has waited for its cp.async/],
   ["unaligned_matrix", /not aligned/],
@@ -42,6 +46,11 @@ test.each([
   ["matrix_outside", /outside shared memory/],
   ["half_a_warp", /deadlock, 16 of 32 threads/],
   ["split_warp", /lanes of a warp are at different instructions/],
+  ["some_lanes", /some lanes of a warp alone/],
+  ["unaligned_scalar", /not aligned or outside an array/],
+  ["outside_array", /not aligned or outside an array/],
+  ["wide_shift", /a shift, division or conversion out of range/],
+  ["wide_conversion", /a shift, division or conversion out of range/],
 ])("%s ends the process", (kernel, message) => {
   const { problem, exitCode, out } = emulate(kernel);
   expect(problem).toMatch(message);
@@ -103,7 +112,8 @@ test("shared memory ends at an inaccessible page", () => {
   expect(emulate("write_outside").signalCode).toBe("SIGSEGV");
 });
 
-test("a launch has no more threads than the kernel, and no more shared memory than was asked for", () => {
+test("a launch has no more threads than the kernel, no more shared memory than was asked for, and no grid that is too large", () => {
+  // Grids: no block, 2^31 blocks, 65 536 in y, 65 536 in z; then the largest ones.
   // 48 KiB, 49 KiB, 32 threads too many; then asking for 228 KiB and for 99 KiB, and using these.
-  expect(emulate("limits", DRIVER).out).toBe("0 1 701 1 0 0");
+  expect(emulate("limits", DRIVER).out).toBe("1 1 1 1 0 0\n0 1 701 1 0 0");
 });

@@ -1,11 +1,13 @@
 /// Runs the kernels of cuda/ on the host: the blocks of a launch in a loop, every thread of a block a fiber, so that
 /// barriers and warp shuffles mean what they mean on a GPU. Seeds shuffle the order of threads; an odd seed runs each warp
-/// greedily up to a barrier, which shows missing barriers that lockstep hides. Shared memory starts as NaN in every block and
-/// ends at an inaccessible page.
+/// greedily up to a barrier, which shows missing barriers that lockstep hides; blocks come in another order with each. Shared memory
+/// starts as NaN in every block and ends at an inaccessible page.
 #pragma once
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "async_copy.h"
 #include "thread_products.h"
@@ -128,6 +130,11 @@ template <class Work> void meet(Meeting what, void* brings, Work work) {
 
 inline void sync_warp() { meet(SYNC, 0, [](void**) {}); }
 
+/// Kernels here name all lanes: a GPU does not wait for one that is left out.
+inline void expect_all(unsigned mask) {
+    if (mask != 0xffffffffu) stop("an instruction for some lanes of a warp alone");
+}
+
 template <class T> T shuffle_xor(T value, int mask) {
     uint64_t* lanes = block.lanes[current->id / 32][current->shuffles++ % 2];
     memcpy(&lanes[current->id % 32], &value, sizeof value);
@@ -222,6 +229,28 @@ inline void run_block(bool greedy) {
     }
 }
 
+/// What -fsanitize-trap of build.zig ends the process with.
+inline void stop_undefined(int) {
+    const char problem[] = "virtual GPU: an access that is not aligned or outside an array, or a shift, division or "
+                           "conversion out of range\n";
+    if (write(2, problem, sizeof problem - 1) > 0) abort();
+    abort();
+}
+
+/// Blocks run in another order with every seed, for a GPU promises none: from some block on, so many at a time.
+inline uint64_t stride_of(uint64_t blocks, uint64_t seed) {
+    uint64_t state = seed, stride = seed ? 1 + next_random(&state) % blocks : 1;
+    for (;; stride++) {
+        uint64_t a = blocks, b = stride;
+        while (b != 0) {
+            uint64_t rest = a % b;
+            a = b;
+            b = rest;
+        }
+        if (a == 1) return stride;
+    }
+}
+
 inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, const Task* task, Fault* fault,
                    uint64_t* begun, uint64_t seed) {
     static unsigned char* shared_end;
@@ -229,6 +258,7 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
         int access = PROT_READ | PROT_WRITE, kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         stacks = (unsigned char*)mmap(0, stack_bytes * threads_max, access, kind, -1, 0);
         const size_t page = 4096, whole = (shared_most + page - 1) / page * page;
+        signal(SIGILL, stop_undefined);
         shared_end = (unsigned char*)mmap(0, whole + page, access, kind, -1, 0) + whole;
         mprotect(shared_end, page, PROT_NONE);
     }
@@ -244,14 +274,13 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
     block.shared = shared_end - shared_bytes;
     block.shared_bytes = shared_bytes;
     shuffle_order(seed, greedy);
-    for (unsigned z = 0; z < grid.z; z++)
-        for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++) {
-                memset(block.shared, 0xff, shared_bytes);
-                async_view.begin(block.shared, shared_bytes);
-                block.index = {x, y, z};
-                run_block(greedy);
-            }
+    const uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z, step = stride_of(blocks, seed);
+    for (uint64_t i = 0, at = seed % blocks; i < blocks; i++, at = (at + step) % blocks) {
+        memset(block.shared, 0xff, shared_bytes);
+        async_view.begin(block.shared, shared_bytes);
+        block.index = {(unsigned)(at % grid.x), (unsigned)(at / grid.x % grid.y), (unsigned)(at / grid.x / grid.y)};
+        run_block(greedy);
+    }
 }
 
 }  // namespace simt
@@ -262,7 +291,7 @@ inline void launch(Entry entry, dim3 grid, dim3 threads, size_t shared_bytes, co
 #define gridDim (simt::block.grid)
 #define __syncthreads simt::sync_block
 #define __syncwarp simt::sync_warp
-#define __shfl_xor_sync(mask, value, distance) simt::shuffle_xor(value, distance)
+#define __shfl_xor_sync(mask, value, distance) (simt::expect_all(mask), simt::shuffle_xor(value, distance))
 
 #include "warp_simt.h"
 

@@ -31,10 +31,10 @@ inline unsigned shuffle(unsigned value, int from) {
 
 }  // namespace simt
 
-#define __ballot_sync(mask, vote) simt::ballot(vote)
+#define __ballot_sync(mask, vote) (simt::expect_all(mask), simt::ballot(vote))
 #define __popc __builtin_popcount
 #define __ffs __builtin_ffs
-#define __shfl_sync(mask, value, from) simt::shuffle(value, from)
+#define __shfl_sync(mask, value, from) (simt::expect_all(mask), simt::shuffle(value, from))
 
 inline unsigned atomicAdd(unsigned* at, unsigned value) {
     unsigned before = *at;
