@@ -39,3 +39,4 @@
 #include "scatter_add.cu"
 #include "softmax.cu"
 #include "softmax_grad.cu"
+#include "sum_columns.cu"

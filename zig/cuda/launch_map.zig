@@ -177,7 +177,7 @@ pub fn map_reduce(p: *Plan, ins: *const Instruction) !void {
     if (shape == .columns or length > reduce_wide) grid[1] = slices_of(ins, shape, grid[0], length);
     code.words[2] = grid[1];
     try p.all(switch (shape) {
-        .columns => .map_reduce_columns,
+        .columns => if (is_plain_sum(p, ins)) .sum_columns else .map_reduce_columns,
         .rows => .map_reduce_rows,
         .any => .map_reduce_any,
     }, ins, grid, code.all());
@@ -186,6 +186,21 @@ pub fn map_reduce(p: *Plan, ins: *const Instruction) !void {
     if (grid[1] == 1) return;
     const joins = .{ launches.ceil(result.count(), joined_results), 1, 1 };
     try p.all(.map_reduce_join, ins, joins, code.all());
+}
+
+/// Whether the rows of a matrix are floats that are added up as they are and can be read four at a time.
+fn is_plain_sum(p: *const Plan, ins: *const Instruction) bool {
+    const kind = ins.word(0);
+    const inputs = ins.word(2);
+    const instructions = ins.word(5);
+    return kind == 0 and inputs == 1 and instructions == 0 and in_quads(p, launches.part(ins, 0));
+}
+
+fn in_quads(p: *const Plan, of: Part) bool {
+    const o = &of.view;
+    if (o.rank != 2 or (o.dtype != .f32 and o.dtype != .bf16) or o.strides[1] != 1) return false;
+    return o.dims[1] % 4 == 0 and o.strides[0] % 4 == 0 and
+        p.alignment(of) >= 4 * abi.dtype_bytes(o.dtype);
 }
 
 /// Sums of the columns of B [1, K, N] into f32 [N], as a `map_reduce` without a workspace of its own: slices lie in what
@@ -215,7 +230,8 @@ pub fn sum_columns(p: *Plan, b: Part, sums: Part) !void {
     slots.offset = products_file.bias_bytes;
     const all = [_]Part{ matrix, sums, slots };
     const parts = all[0..if (slices > 1) 3 else 2];
-    try p.some(.map_reduce_columns, .{ blocks, slices, 1 }, parts, code.all());
+    const kernel: launches.Kernel = if (in_quads(p, matrix)) .sum_columns else .map_reduce_columns;
+    try p.some(kernel, .{ blocks, slices, 1 }, parts, code.all());
     p.last_launch().block.shared_bytes = @max(join_bytes, quad_slot_bytes);
     if (slices == 1) return;
     const joins = .{ launches.ceil(columns, joined_results), 1, 1 };

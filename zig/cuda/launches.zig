@@ -92,6 +92,7 @@ pub const Kernel = enum {
     scatter_scan,
     softmax,
     softmax_grad,
+    sum_columns,
 };
 
 /// As THREADS of cuda/theseus.h.
