@@ -207,7 +207,10 @@ describe("mma.sync", () => {
   test.each(NAMED)("%s", (_, one) => check("mma", one));
 });
 
-// Of compute capability 9.0 alone.
-describe.skipIf(device.info.gpu?.capability !== 90)("wgmma", () => {
+// Of compute capability 9.0 alone. On a real GPU where asked for: what a fault in them breaks would be the other kernels' too.
+const { THESEUS_TEST_GPU: real, THESEUS_CUDA_WGMMA: asked } = process.env;
+const leaves = device.info.gpu?.capability !== 90 || (real === "1" && asked !== "1");
+
+describe.skipIf(leaves)("wgmma", () => {
   test.each(NAMED)("%s", (_, one) => check("wgmma", one));
 });
