@@ -40,7 +40,7 @@ DEV void copy_rows(const Operand& to, const Operand& from, u64 n) {
     int outer = to.rank - 1;
 #pragma unroll 2
     for (u64 i = thread_index() * QUAD; i < n; i += thread_count() * QUAD) {
-        u64 row = i / last, column = i - row * last;
+        u64 row = divide(i, last), column = i - row * last;
         copy_quad(to, place_of(to, row, outer) + column, from, place_of(from, row, outer) + column);
     }
 }

@@ -31,10 +31,11 @@ DEV float chunk_sum(const Operand& dout, u64 dout_at, const Operand& out, u64 ou
 KERNEL(flash_attention_delta) {
     const AttentionGrad g = attention_grad_of(task);
     const Attention& a = g.a;
+    const u32 heads = (u32)a.heads, steps = (u32)a.steps;
     u64 total = a.batches * a.steps * a.heads;
     for (u64 first = warp_index() * 4; first < total; first += warp_count() * 4) {
-        u64 index = first + lane() / 8, head = index % a.heads, step = index / a.heads % a.steps;
-        u64 batch = index / a.heads / a.steps;
+        u64 index = first + lane() / 8, row = divide(index, heads), batch = divide(row, steps);
+        u64 head = index - row * heads, step = row - batch * steps;
         float sum = 0.0f;
         if (index < total) {
             u64 dout_at = head_offset(*g.dout, batch, step, head), out_at = head_offset(*g.out, batch, step, head);

@@ -16,14 +16,17 @@ template <int N> static __device__ __noinline__ Raw fetch_anywhere(const Operand
     return raw;
 }
 
+/// Where element i lies whose row is dense, or is one element again and again.
+static __device__ __noinline__ u64 row_place(const Operand& o, u64 i, bool dense) {
+    u32 last = o.dims[o.rank - 1];
+    u64 row = divide(i, last);
+    return place_of(o, row, o.rank - 1) + (dense ? i - row * last : 0);
+}
+
 template <int N> DEV Raw fetch_input(const Operand& o, u32 access, u64 i, u32 count) {
     if (access == ANYWHERE) return fetch_anywhere<N>(o, i, count);
     u64 at = access == FLAT ? i : 0;
-    if (access == ROW || access == ROW_REPEATED) {
-        u32 last = o.dims[o.rank - 1];
-        u64 row = i / last;
-        at = place_of(o, row, o.rank - 1) + (access == ROW ? i - row * last : 0);
-    }
+    if (access == ROW || access == ROW_REPEATED) at = row_place(o, i, access == ROW);
     return access == FLAT || access == ROW ? fetch_lanes<N>(o, at, count) : fetch_repeated<N>(o, at);
 }
 

@@ -9,7 +9,7 @@
 struct Rest {
     const Operand *x, *bias, *residual, *aux_in, *out, *aux_out;
     u32 flags, activation;
-    u64 m, n;
+    u32 m, n;
     /// x is where the value before the activation is kept, and is that value.
     bool is_kept;
 };
@@ -54,7 +54,7 @@ template <int COUNT> static __device__ __forceinline__ void rest_store(const Ope
 }
 
 template <int COUNT> static __device__ __forceinline__ void rest_at(const Rest& r, u64 flat) {
-    u64 column = flat % r.n, line = flat / r.n, row = line % r.m, batch = line / r.m;
+    u64 line = divide(flat, r.n), batch = divide(line, r.m), column = flat - line * r.n, row = line - batch * r.m;
     const u64 *from = r.x->strides, *to = r.out->strides;
     float value[COUNT], other[COUNT];
     rest_load<COUNT>(*r.x, batch * from[0] + row * from[1] + column * from[2], value);

@@ -2,6 +2,7 @@
 /// bias.
 #pragma once
 #include "team.h"
+#include "tensor_core.h"
 
 struct Norm {
     Floats x, weight, bias, y;
@@ -46,7 +47,7 @@ template <bool CENTRED, bool WIDE, int QUADS> static __device__ void norm_row(co
     save<CENTRED>(n, row, T::rank(), mean, rstd);
 #pragma unroll
     for (int k = 0; k < QUADS; k++) {
-        u32 at = a.at(k);
+        u32 at = QUADS > 6 ? not_hoisted(a.at(k)) : a.at(k);
         if (at >= c) continue;
         float weight[QUAD], bias[QUAD] = {};
         load4(n.weight, at, weight);

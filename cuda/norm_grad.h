@@ -38,7 +38,9 @@ DEV void norm_grad_row(const NormGrad& n, u64 row, Columns<QUADS>& sums, float* 
     Row<WIDE, QUADS> raw_x, raw_dy, raw_residual;
     raw_x.fetch_row(n.x, row, c);
     raw_dy.fetch_row(n.dy, row, c);
-    if (n.adds) raw_residual.fetch_row(n.residual, row, c);
+    // Long rows leave no registers for what is needed last.
+    const bool early = QUADS <= 2;
+    if (n.adds && early) raw_residual.fetch_row(n.residual, row, c);
     float normal[QUADS][QUAD], dy[QUADS][QUAD];
     raw_x.unpack(n.x, c, normal);
     raw_dy.unpack(n.dy, c, dy);
@@ -60,15 +62,16 @@ DEV void norm_grad_row(const NormGrad& n, u64 row, Columns<QUADS>& sums, float* 
     }
     if (CENTRED) g_sum = T::sum(g_sum, shared) / (float)c;
     gn_sum = T::sum(gn_sum, shared) / (float)c;
-    float residual[QUADS][QUAD] = {};
-    if (n.adds) raw_residual.unpack(n.residual, c, residual);
 #pragma unroll
     for (int k = 0; k < QUADS; k++) {
-        if (raw_x.at(k) >= c) continue;
+        u32 at = raw_x.at(k);
+        if (at >= c) continue;
+        float residual[QUAD] = {};
+        if (n.adds) unpack4(n.residual, early ? raw_residual.raw[k] : fetch(n.residual, row * c + at), residual);
 #pragma unroll
         for (int j = 0; j < QUAD; j++)
-            dy[k][j] = of.rstd * (dy[k][j] - g_sum - normal[k][j] * gn_sum) + residual[k][j];
-        store4(n.dx, row * c + raw_x.at(k), dy[k]);
+            dy[k][j] = of.rstd * (dy[k][j] - g_sum - normal[k][j] * gn_sum) + residual[j];
+        store4(n.dx, row * c + at, dy[k]);
     }
 }
 

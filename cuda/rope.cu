@@ -10,8 +10,8 @@
 struct Rope {
     const Operand *x, *positions, *y;
     const u32* words;
-    u32 half, heads, size;
-    u64 steps, tokens;
+    u32 half, heads, size, steps;
+    u64 tokens;
     bool inverse, scaled, aligned;
     double theta;
     float magnitude;
@@ -24,7 +24,7 @@ DEV double rope_frequency(const Rope& r, u32 i) {
 
 /// Cosine and sine of a pair of a token.
 DEV void rope_angle(const Rope& r, u64 token, double frequency, float* to) {
-    u64 batch = token / r.steps, step = token % r.steps;
+    u64 batch = divide(token, r.steps), step = token - batch * r.steps;
     const u64* strides = r.positions->strides;
     i64 position = load_index(*r.positions, batch * strides[0] + step * strides[1]);
     double angle = (double)position * frequency;
@@ -33,7 +33,8 @@ DEV void rope_angle(const Rope& r, u64 token, double frequency, float* to) {
 }
 
 DEV u64 rope_place(const Operand& o, const Rope& r, u64 token, u32 head) {
-    return token / r.steps * o.strides[0] + token % r.steps * o.strides[1] + head * o.strides[2];
+    u64 batch = divide(token, r.steps), step = token - batch * r.steps;
+    return batch * o.strides[0] + step * o.strides[1] + head * o.strides[2];
 }
 
 /// N pairs from i on of one head, with the cosines and sines of these; beyond the pairs, what passes through.
@@ -88,7 +89,7 @@ DEV Rope rope_of(const Task& task) {
     r.steps = r.x->dims[1];
     r.heads = r.x->dims[2];
     r.size = r.x->dims[3];
-    r.tokens = r.x->dims[0] * r.steps;
+    r.tokens = (u64)r.x->dims[0] * r.steps;
     r.aligned = r.half % QUAD == 0 && r.size % QUAD == 0 && rope_aligned(*r.x) && rope_aligned(*r.y);
     return r;
 }

@@ -48,7 +48,14 @@ pub fn add(p: *Plan, ins: *const Instruction, ids: u32, updates: u32, base: ?u32
     try p.some(.scatter_count, launches.elements_of(n), &parts, &.{});
     try p.some(.scatter_scan, .{ 1, 1, 1 }, &parts, &.{});
     const placing = @max(@min(placing_warps, rows), launches.ceil(rows, placed_rows));
-    try p.some(.scatter_place, launches.warps(placing), &parts, &.{});
+    const blocks = launches.warps(placing);
+    // A block's shared memory has room for so many rows and no more.
+    if (@as(u64, blocks[0]) * (launches.threads / 32) < placing) return failure.raise(
+        error.Unsupported,
+        "node {d}: a GPU adds into a table of at most {d} rows",
+        .{ ins.node, @as(u64, blocks[0]) * (launches.threads / 32) * placed_rows },
+    );
+    try p.some(.scatter_place, blocks, &parts, &.{});
     var grid = launches.warps(rows);
     grid[1] = @min(stripes_max, launches.ceil(table.count() / rows, stripe));
     try p.some(.scatter_add, grid, &parts, &.{});
