@@ -1,5 +1,5 @@
 /** @file The option of commands that use a trained model: on which device. */
-import { DEVICE_FORM } from "../runtime/index.ts";
+import { DEVICE_FORM } from "../runtime/device_form.ts";
 import { UsageError } from "./command.ts";
 
 export const deviceArgs = {

@@ -1,16 +1,11 @@
-/** @file theseus run: runs a job from its configuration, a training above all. */
+/** @file theseus run: runs a job from its configuration, a training above all. What that takes is loaded when it is known. */
 import { existsSync } from "node:fs";
-import { fetchNamed } from "../jobs/fetch_named.ts";
-import { asTask, asTraining, configSource, type LoadedJob } from "../jobs/load_job.ts";
-import { loadStages } from "../jobs/load_stages.ts";
-import { hasCheckpoints, modelFiles } from "../jobs/model_place.ts";
+import type { LoadedJob } from "../jobs/load_job.ts";
 import { type RunPlace, runPath } from "../train/run_directory.ts";
 import { UserError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { command, UsageError } from "./command.ts";
 import { rootArgs, rootOf } from "./place.ts";
-import { trainStages } from "./stages.ts";
-import { runTaskAndReport } from "./task.ts";
 import { loadArgs, loadUserCode } from "./user_code.ts";
 
 /** A safetensors file itself, or what MODEL names. */
@@ -19,6 +14,7 @@ async function weightsOf(model: string, root: string): Promise<string> {
     if (!existsSync(model)) throw new UserError(`there is no file ${model}`, { code: "not_found" });
     return model;
   }
+  const { modelFiles } = await import("../jobs/model_place.ts");
   const { weights, runDirectory } = await modelFiles(model, root);
   if (weights === undefined)
     throw new UserError(`${runDirectory} has no checkpoint yet`, { code: "not_found" });
@@ -32,6 +28,7 @@ async function beginning(
   fresh: boolean,
 ): Promise<{ readonly initFrom?: string }> {
   if (model === undefined) return {};
+  const { hasCheckpoints } = await import("../jobs/model_place.ts");
   const directory = runPath(place);
   if (fresh || !(await hasCheckpoints(directory)))
     return { initFrom: await weightsOf(model, place.root) };
@@ -45,6 +42,7 @@ async function fetchOnly(
   initFrom: string | undefined,
   json: boolean,
 ): Promise<number> {
+  const { fetchNamed } = await import("../jobs/fetch_named.ts");
   const fetched = await fetchNamed(jobs, initFrom);
   if (json)
     process.stdout.write(`${JSON.stringify({ schema_version: 1, event: "fetched", fetched })}\n`);
@@ -100,6 +98,8 @@ export default command({
   },
   async run({ args, overrides, repeated }) {
     await loadUserCode(repeated.load);
+    const { asTask, asTraining, configSource } = await import("../jobs/load_job.ts");
+    const { loadStages } = await import("../jobs/load_stages.ts");
     const loaded = loadStages([args.config, ...repeated.stage].map(configSource), overrides);
     if (args["fetch-only"] === true)
       return fetchOnly(loaded, args["init-from"], args.json === true);
@@ -112,11 +112,13 @@ export default command({
     if (task !== undefined) {
       if (args["init-from"] !== undefined || others.length > 0)
         throw new UsageError(`${task.job.name} is no training: it takes no --init-from or --stage`);
+      const { runTaskAndReport } = await import("./task.ts");
       return runTaskAndReport({ loaded: task, place, fresh }, args);
     }
     const stages = loaded.map(asTraining);
     const begin = await beginning(args["init-from"], place, fresh);
     const request = { stages, place, fresh, allowChange: args["allow-change"] === true };
+    const { trainStages } = await import("./stages.ts");
     return trainStages({ ...request, ...begin }, args);
   },
 });

@@ -1,7 +1,7 @@
 /** @file Configuration of an evaluation; the same for the job eval/run and beside a training. */
 import { field } from "../config/field.ts";
 import { int, interval, list, matching, nullable, string } from "../config/schema.ts";
-import { DEVICE_FORM } from "../runtime/index.ts";
+import { DEVICE_FORM } from "../runtime/device_form.ts";
 
 export const taskFields = {
   tasks: field(

@@ -2,12 +2,8 @@
 import { basename, join } from "node:path";
 import { field } from "../config/field.ts";
 import { enumOf, list, nullable, string } from "../config/schema.ts";
-import { exportTokens } from "../data/shards/export_tokens.ts";
 import { FOREIGN_FORMATS, foreignFile } from "../data/shards/foreign.ts";
 import type { SplitName } from "../data/shards/format.ts";
-import { importTokens } from "../data/tokenize/import_tokens.ts";
-import { namedToken } from "../data/tokenize/text_formatter.ts";
-import { openTokenizer } from "../data/tokenizers/open_tokenizer.ts";
 import type { TaskContext, TaskResult } from "../train/task.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
 import { defineTask } from "./define_task.ts";
@@ -77,6 +73,9 @@ async function runImport({ config, place, progress }: TaskContext): Promise<Task
   const formats = new Set(files.map(({ file }) => file.format));
   if (formats.size > 1)
     throw new ConfigError("expected files of one kind, got some of llm.c and some of nanoGPT");
+  const { openTokenizer } = await import("../data/tokenizers/open_tokenizer.ts");
+  const { importTokens } = await import("../data/tokenize/import_tokens.ts");
+  const { namedToken } = await import("../data/tokenize/text_formatter.ts");
   const tokenizer = await openTokenizer(name);
   const out = below(place.root, output ?? place.name);
   const index = importTokens({
@@ -110,6 +109,7 @@ export const dataExport = defineTask({
   uses: [{ config: exportFields }],
   async run({ config, place }) {
     const { from, format, output: out } = config.values(exportFields);
+    const { exportTokens } = await import("../data/shards/export_tokens.ts");
     const folder = below(place.root, from);
     const files = exportTokens({ from: folder, out, format, name: basename(folder) });
     return {

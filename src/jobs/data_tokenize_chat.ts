@@ -4,12 +4,10 @@
  */
 import { fieldNames } from "../data/chat/field_names.ts";
 import { sourceFields } from "../data/sources/fields.ts";
-import { resolveSource } from "../data/sources/resolve.ts";
 import { chatFields, rowsFields, tokensFields } from "../data/tokenize/fields.ts";
 import type { TaskContext } from "../train/task.ts";
 import { ConfigError } from "../util/errors.ts";
 import { defineTask } from "./define_task.ts";
-import { runTokenization } from "./run_tokenization.ts";
 
 const uses = [
   { config: sourceFields },
@@ -20,6 +18,8 @@ const uses = [
 const free = ["tokens/workers"];
 
 async function runChat(context: TaskContext, kind: "rows" | "pairs") {
+  const { resolveSource } = await import("../data/sources/resolve.ts");
+  const { runTokenization } = await import("./run_tokenization.ts");
   const { config } = context;
   const { maxTokens, overlong } = config.values(rowsFields);
   if (kind === "pairs" && overlong === "split")

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { ConfigJson, type JsonObject } from "../models/exchange/config_json.ts";
+import { CONFIG_JSON, ConfigJson, type JsonObject } from "../models/exchange/config_json.ts";
 import type { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import { modelOf } from "../models/families.ts";
 import { adapterBase, readAdapterJson } from "../train/adapter_folder.ts";
@@ -29,7 +29,6 @@ import { type Addition, additionsOf } from "../train/merge_adapters.ts";
 import { jsonText } from "../train/model_texts.ts";
 import { matchedWeights, tensorName } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
-import { CONFIG_JSON } from "./model_place.ts";
 
 /** What a folder holds beside config.json and the weights; what is there of it goes along. */
 const BESIDE = [

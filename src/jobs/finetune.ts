@@ -8,7 +8,7 @@ import type { Config } from "../config/config.ts";
 import { field } from "../config/field.ts";
 import { float, int, list, nullable, string } from "../config/schema.ts";
 import { dataFields } from "../data/fields.ts";
-import { ConfigJson } from "../models/exchange/config_json.ts";
+import { CONFIG_JSON, ConfigJson } from "../models/exchange/config_json.ts";
 import type { HuggingFaceModel } from "../models/exchange/hugging_face.ts";
 import { modelOf } from "../models/families.ts";
 import { Gpt2 } from "../models/gpt2/gpt2.ts";
@@ -17,7 +17,6 @@ import { Neox } from "../models/neox/neox.ts";
 import { Qwen } from "../models/qwen/qwen.ts";
 import { ConfigError, UserError } from "../util/errors.ts";
 import { defineJob } from "./define_job.ts";
-import { CONFIG_JSON, modelFiles } from "./model_place.ts";
 
 export const modelFields = {
   from: field(
@@ -102,6 +101,7 @@ function finetunedModel(config: Config, modelTypes: readonly string[]): HuggingF
 async function beginning(config: Config, root: string): Promise<string> {
   const { from } = config.values(modelFields);
   if (from === null) configText(config);
+  const { modelFiles } = await import("./model_place.ts");
   const { weights, runDirectory } = await modelFiles(from ?? "", root);
   if (weights !== undefined) return weights;
   throw new UserError(`${runDirectory} has no checkpoint yet`, { code: "not_found" });

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { CONFIG_JSON } from "../models/exchange/config_json.ts";
 import { ADAPTER_FILE, ADAPTER_JSON, readAdapterJson } from "../train/adapter_folder.ts";
 import { chosenCheckpoint } from "../train/checkpoint/choose.ts";
 import { realFiles } from "../train/checkpoint/files.ts";
@@ -61,8 +62,6 @@ export interface ModelFiles {
   /** As the checkpoint's manifest has it. */
   readonly weightsHash?: string;
 }
-
-export const CONFIG_JSON = "config.json";
 
 /** A folder that is no run: one that theseus exported, or Hugging Face's. */
 function folderFiles(folder: string): ModelFiles | undefined {

@@ -2,12 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../config/load.ts";
-import { ConfigJson } from "../models/exchange/config_json.ts";
+import { CONFIG_JSON, ConfigJson } from "../models/exchange/config_json.ts";
 import type { AdapterOptions } from "../models/exchange/hugging_face.ts";
 import { modelOf } from "../models/families.ts";
 import { adapterBase, isAdapterFolder, readAdapterJson } from "../train/adapter_folder.ts";
 import { FINETUNES } from "./finetune.ts";
-import { CONFIG_JSON } from "./model_place.ts";
 import type { TrainedRun } from "./trained_run.ts";
 
 const loraValues = ({ rank, alpha, targets }: AdapterOptions) => ({ rank, alpha, targets });

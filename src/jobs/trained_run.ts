@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { dataFields } from "../data/fields.ts";
 import { ENCODING_NAMES } from "../data/tokenizers/openai.ts";
+import { CONFIG_JSON } from "../models/exchange/config_json.ts";
 import type { LanguageModel } from "../nn/language_model.ts";
 import { ADAPTER_JSON } from "../train/adapter_folder.ts";
 import { WEIGHTS_FILE } from "../train/checkpoint/weight_files.ts";
@@ -15,7 +16,6 @@ import { newestWeights } from "../train/weights.ts";
 import { UserError } from "../util/errors.ts";
 import { loadTraining } from "./load_job.ts";
 import type { DeviceWish } from "./model_device.ts";
-import { CONFIG_JSON } from "./model_place.ts";
 import { openedFolder } from "./opened_folder.ts";
 
 const CONFIG_YAML = "config.yaml";

@@ -2,9 +2,8 @@
 import { assert, DeviceError } from "../util/errors.ts";
 import { log } from "../util/log.ts";
 import { type Device, openDevice, openGpu } from "./device.ts";
+import { DEVICE_FORM } from "./device_form.ts";
 import { NativeError } from "./native_error.ts";
-
-export const DEVICE_FORM = /^(auto|cpu|cuda(:(0|[1-9]\d{0,3}))?)$/;
 
 export interface DeviceChoice {
   /** Of DEVICE_FORM. */

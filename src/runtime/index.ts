@@ -10,7 +10,7 @@ export {
 } from "./algorithms.ts";
 
 export { DeviceBuffer } from "./buffer.ts";
-export { chooseDevice, DEVICE_FORM, type DeviceChoice } from "./choose_device.ts";
+export { chooseDevice, type DeviceChoice } from "./choose_device.ts";
 export { cudaLibraryFolders, foundCudaLibrary } from "./cuda_libraries.ts";
 export { cublasLtVersion, ncclVersion, versionText } from "./cuda_versions.ts";
 export {
@@ -27,6 +27,7 @@ export {
   openGpu,
   workDone,
 } from "./device.ts";
+export { DEVICE_FORM } from "./device_form.ts";
 export { setEmbeddedLibrary } from "./library.ts";
 export { unusedLibraries } from "./library_cache.ts";
 export { type FailurePlace, NativeError, type StatusName } from "./native_error.ts";

@@ -11,7 +11,7 @@ import {
   orWord,
   string,
 } from "../config/schema.ts";
-import { DEVICE_FORM } from "../runtime/index.ts";
+import { DEVICE_FORM } from "../runtime/device_form.ts";
 
 export const trainingFields = {
   steps: field(

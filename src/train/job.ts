@@ -55,6 +55,6 @@ export interface Job<F extends Field<unknown> = Field<unknown>> {
     /** Null: the configuration names no tasks. */
     interval(config: Config): number | string | null;
     /** Names that do not exist and files that cannot be read are said before the first step. */
-    check(config: Config): void;
+    check(config: Config): Promise<void>;
   };
 }

@@ -92,7 +92,7 @@ export async function runTraining(asked: TrainingRequest): Promise<RunFinished> 
   const config = withDataset(request.config, dataset);
   if (request.initFrom !== undefined) matchedWeights(model, request.initFrom);
   for (const name of request.config.get(loggingFields.trackers)) TRACKERS.named(name);
-  request.job.evaluation.check(request.config);
+  await request.job.evaluation.check(request.config);
   for (const name of request.config.get(checkpointFields.afterSave)) SAVE_HOOKS.named(name);
   const device = openRunDevice(model, config);
   try {

@@ -4,6 +4,9 @@ import { CheckpointError } from "../../util/errors.ts";
 /** A JSON object. */
 export type JsonObject = { readonly [key: string]: unknown };
 
+/** Name of the file. */
+export const CONFIG_JSON = "config.json";
+
 export class ConfigJson {
   readonly values: JsonObject;
   /** Where it stands, for messages. */
