@@ -22,7 +22,16 @@ export interface Asked {
 }
 
 type Setting =
-  | ("FAIL_ALLOC" | "FAIL_HOST" | "FAIL_LAUNCH" | "FAIL_PRODUCT" | "MEMORY" | "TAKEN" | "SEED")
+  | (
+      | "FAIL_ALLOC"
+      | "FAIL_HOST"
+      | "FAIL_LAUNCH"
+      | "FAIL_PRODUCT"
+      | "MEMORY"
+      | "TAKEN"
+      | "SEED"
+      | "CAPABILITY"
+    )
   /** Of the stand-in for cuBLASLt. */
   | ("TIMES" | "EPILOGUES" | "SLOW_SUMS" | "CUBLASLT");
 
