@@ -113,7 +113,10 @@ pub const Device = struct {
         const ticket = device.submitted + 1;
         if (ticket - @atomicLoad(u64, &device.completed, .acquire) > queue_max)
             return failure.raise(error.Busy, "{d} runs are waiting already; wait for a ticket first", .{queue_max});
-        const writes = if (device.gpu) |gpu| try gpu.mark(ticket % queue_max) else false;
+        const writes = if (device.gpu) |gpu| gpu.mark(ticket % queue_max) catch |e| {
+            try device.explained(e);
+            return e;
+        } else false;
         program.runs += 1;
         program.last_ticket = ticket;
         device.queue[ticket % queue_max] = .{

@@ -247,12 +247,18 @@ EXPORT const char* cublasLtGetStatusName(int status) {
         : status == EXECUTION_FAILED ? "CUBLAS_STATUS_EXECUTION_FAILED"
         : status == NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "CUBLAS_STATUS_NOT_INITIALIZED";
 }
+/// By algorithm, dtypes, transposes and epilogue: each of them is other code.
+static u64 handles;
+static bool loaded[order_count][2][2][2][2][256];
+
 API cublasLtCreate(void** handle) {
     if (!theseus_virtual_has_context()) return NOT_INITIALIZED;
+    if (handles++ == 0) memset(loaded, 0, sizeof loaded);
     *handle = malloc(1);
     return SUCCESS;
 }
 API cublasLtDestroy(void* handle) {
+    handles--;
     free(handle);
     return SUCCESS;
 }
@@ -366,10 +372,13 @@ static double cost_ms(const Call& call) {
     return more + 0.5 * factor + 1e-9 * factor * (double)call.m * (double)call.n * (double)call.k * call.d.batch;
 }
 
+static u64 products;
+/// How many products the library was asked for.
+EXPORT u64 theseus_virtual_matmuls() { return products; }
+
 API cublasLtMatmul(void* handle, const Desc* desc, const float* alpha, u64 at_a, const Layout* a, u64 at_b,
                    const Layout* b, const float* beta, u64 at_c, const Layout* c, u64 at_d, const Layout* d,
                    const Algorithm* algorithm, u64 workspace, size_t workspace_bytes, Stream* stream) {
-    static u64 products;
     if (!handle || !theseus_virtual_has_context()) return NOT_INITIALIZED;
     if (++products == setting("THESEUS_VGPU_FAIL_MATMUL", 0)) return EXECUTION_FAILED;
     int state = check(desc, a, b, c, d);
@@ -382,7 +391,8 @@ API cublasLtMatmul(void* handle, const Desc* desc, const float* alpha, u64 at_a,
     if (orders[algorithm->id].in_place && *beta != 0 && at_c != at_d) return NOT_SUPPORTED;
     Call call = {*desc, *a, *b, *c, *d, at_a, at_b, at_c, at_d, *alpha, *beta, algorithm->id, d->rows, d->columns, 0};
     call.k = desc->transpose[0] ? a->rows : a->columns;
-    HostWork work = {multiply, cost_ms(call), {}};
+    bool* code = &loaded[call.id][a->type == F32][d->type == F32][desc->transpose[0]][desc->transpose[1]][desc->epilogue];
+    HostWork work = {multiply, cost_ms(call), code, {}};
     memcpy(work.parameters, &call, sizeof call);
     return theseus_virtual_gpu_work(stream, &work) == 0 ? SUCCESS : EXECUTION_FAILED;
 }

@@ -8,7 +8,8 @@
 ///   THESEUS_VGPU_FAIL_HOST=k    the k-th piece of pinned memory is refused
 ///   THESEUS_VGPU_FAIL_PRODUCT=k the k-th product of cuBLASLt kills the GPU
 ///   THESEUS_VGPU_FAIL_INIT=803  what cuInit answers        THESEUS_VGPU_FAIL_CONTEXT=46 what the context's maker answers
-/// As with a real one, nothing works before cuInit, and nothing of a context in a thread where none is current.
+/// As with a real one, nothing works before cuInit, and nothing of a context in a thread where none is current. Code is loaded when it
+/// is first used, and never while a stream captures: a real driver may have to wait for the context then, so that this one refuses.
 #include "../../cuda/theseus.cu"
 #include "host_work.h"
 #include "numbers.h"
@@ -22,7 +23,8 @@ enum Result {
     NO_DEVICE = CUDA_ERROR_NO_DEVICE, INVALID_DEVICE = CUDA_ERROR_INVALID_DEVICE, NOT_FOUND = CUDA_ERROR_NOT_FOUND,
     NOT_READY = CUDA_ERROR_NOT_READY, ILLEGAL_ADDRESS = CUDA_ERROR_ILLEGAL_ADDRESS,
     OUT_OF_RESOURCES = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
-    CAPTURE_UNSUPPORTED = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+    CAPTURE_UNSUPPORTED = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, ILLEGAL_STATE = CUDA_ERROR_ILLEGAL_STATE,
+    CAPTURE_INVALIDATED = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
     NOT_INITIALIZED = CUDA_ERROR_NOT_INITIALIZED, INVALID_CONTEXT = CUDA_ERROR_INVALID_CONTEXT,
     INVALID_HANDLE = CUDA_ERROR_INVALID_HANDLE,
 };
@@ -67,7 +69,7 @@ struct Allocation {
 static Allocation* allocations;
 static u64 allocated, allocation_count, launch_count, product_count, host_count, wait_count;
 /// What was made and not given back.
-static u64 live_allocations, live_host, live_streams, live_events, live_graphs;
+static u64 live_allocations, live_host, live_streams, live_events, live_graphs, live_modules;
 static int sticky;
 
 static u64 memory_bytes() { return setting("THESEUS_VGPU_MEMORY", 4ull << 30); }
@@ -146,7 +148,9 @@ struct List {
 struct Stream {
     List list;
     u64 done;
-    bool capturing;
+    /// What would become a graph, unless something was done that must not be done meanwhile.
+    List captured;
+    bool capturing, spoilt;
 };
 typedef List Graph;
 
@@ -217,7 +221,21 @@ static void drain(Stream* s, u64 most) {
 
 static Result put(Stream* s, const Work& work) {
     if (sticky) return (Result)sticky;
-    append(&s->list, work);
+    append(s->capturing ? &s->captured : &s->list, work);
+    return SUCCESS;
+}
+
+/// Before a capture's end everything fails.
+static Result spoil(Stream* s) {
+    s->spoilt = true;
+    return CAPTURE_UNSUPPORTED;
+}
+
+/// Code that a stream is about to use.
+static Result use_code(Stream* s, bool* loaded) {
+    if (s->capturing && s->spoilt) return CAPTURE_INVALIDATED;
+    if (s->capturing && !*loaded) return spoil(s);
+    *loaded = true;
     return SUCCESS;
 }
 
@@ -275,7 +293,8 @@ API theseus_virtual_gpu_work(Stream* s, const HostWork* host) {
     Locked l;
     Work w = {HOST};
     w.host = *host;
-    return put(s, w);
+    Result usable = use_code(s, host->loaded);
+    return usable == SUCCESS ? put(s, w) : usable;
 }
 EXPORT(bool) theseus_virtual_has_context() { return has_context(); }
 API cuInit(unsigned) {
@@ -407,15 +426,17 @@ API cuStreamCreate(Stream** s, unsigned) {
 API cuStreamDestroy_v2(Stream* s) {
     IN_CONTEXT;
     Locked l;
+    // One that captures is not given back.
+    live_streams -= !s->capturing;
     free((void*)s->list.items);
+    free((void*)s->captured.items);
     free(s);
-    live_streams--;
     return SUCCESS;
 }
 API cuStreamSynchronize(Stream* s) {
     IN_CONTEXT;
     Locked l;
-    if (s->capturing) return CAPTURE_UNSUPPORTED;
+    if (s->capturing) return spoil(s);
     wait_count += s->done < s->list.count;
     drain(s, ~0ull);
     return sticky;
@@ -423,18 +444,26 @@ API cuStreamSynchronize(Stream* s) {
 API cuStreamBeginCapture_v2(Stream* s, int) {
     IN_CONTEXT;
     Locked l;
-    drain(s, ~0ull);
+    if (s->capturing) return ILLEGAL_STATE;
+    if (sticky) return sticky;
     s->capturing = true;
-    return sticky;
+    return SUCCESS;
 }
 API cuStreamEndCapture(Stream* s, Graph** graph) {
     IN_CONTEXT;
     Locked l;
+    if (!s->capturing) return ILLEGAL_STATE;
+    bool spoilt = s->spoilt;
+    s->capturing = s->spoilt = false;
+    *graph = 0;
+    if (spoilt || sticky) {
+        s->captured.count = 0;
+        return sticky ? sticky : CAPTURE_INVALIDATED;
+    }
     *graph = (Graph*)malloc(sizeof(Graph));
     live_graphs++;
-    **graph = s->list;
-    s->list = {};
-    s->capturing = false;
+    **graph = s->captured;
+    s->captured = {};
     return SUCCESS;
 }
 API cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) {
@@ -449,6 +478,7 @@ API cuGraphLaunch(Graph* exec, Stream* s) {
     IN_CONTEXT;
     Locked l;
     if (sticky) return sticky;
+    if (s->capturing) return spoil(s);
     for (u64 i = 0; i < exec->count; i++) append(&s->list, exec->items[i]);
     return SUCCESS;
 }
@@ -511,10 +541,18 @@ API cuEventElapsedTime(float* ms, Event* from, Event* to) {
 }
 API cuModuleLoadData(void** module, const void*) {
     IN_CONTEXT;
+    Locked l;
+    // Modules of several devices share the kernels.
+    if (live_modules++ == 0)
+        for (simt::Kernel* k = simt::Kernel::first; k; k = k->next) k->loaded = false;
     *module = &lock;
     return SUCCESS;
 }
-API cuModuleUnload(void*) { return SUCCESS; }
+API cuModuleUnload(void*) {
+    Locked l;
+    live_modules--;
+    return SUCCESS;
+}
 API cuModuleGetFunction(simt::Kernel** function, void*, const char* name) {
     IN_CONTEXT;
     for (simt::Kernel* k = simt::Kernel::first; k; k = k->next)
@@ -530,7 +568,10 @@ API cuFuncSetAttribute(simt::Kernel* function, int attribute, int value) {
     function->shared_max = (unsigned)value;
     return SUCCESS;
 }
-API cuFuncLoad(simt::Kernel*) { return SUCCESS; }
+API cuFuncLoad(simt::Kernel* function) {
+    function->loaded = true;
+    return SUCCESS;
+}
 API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                    unsigned bz, unsigned shared, Stream* s, void** parameters, void**) {
     IN_CONTEXT;
@@ -547,13 +588,15 @@ API cuLaunchKernel(simt::Kernel* function, unsigned gx, unsigned gy, unsigned gz
     w.fault = *(u64*)parameters[1];
     w.begun = *(u64*)parameters[2];
     if (*(u64*)parameters[3] != w.task) return INVALID_VALUE;
-    return put(s, w);
+    Result usable = use_code(s, &function->loaded);
+    return usable == SUCCESS ? put(s, w) : usable;
 }
 API cuGetErrorName(int code, const char** name) {
     *name = code == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
         : code == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
         : code == INVALID_CONTEXT ? "CUDA_ERROR_INVALID_CONTEXT"
         : code == CUDA_ERROR_DEVICE_UNAVAILABLE ? "CUDA_ERROR_DEVICE_UNAVAILABLE"
+        : code == CAPTURE_UNSUPPORTED ? "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"
         : code == CUDA_ERROR_SYSTEM_NOT_READY ? "CUDA_ERROR_SYSTEM_NOT_READY"
         : code == CUDA_ERROR_SYSTEM_DRIVER_MISMATCH ? "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"
         : code == NO_DEVICE ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_UNKNOWN";

@@ -6,6 +6,8 @@
 struct HostWork {
     void (*run)(const void* parameters);
     double cost_ms;
+    /// Whether its code is on the GPU, which loads code when it is first used.
+    bool* loaded;
     uint8_t parameters[384];
 };
 

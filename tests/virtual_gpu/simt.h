@@ -45,10 +45,12 @@ struct Kernel {
     Entry entry;
     /// Of __launch_bounds__: a larger block does not start.
     unsigned threads, shared_max;
+    /// Its code is in the module's memory.
+    bool loaded;
     Kernel* next;
     static inline Kernel* first;
     Kernel(const char* name, Entry entry, unsigned threads)
-        : name(name), entry(entry), threads(threads), shared_max(shared_default), next(first) {
+        : name(name), entry(entry), threads(threads), shared_max(shared_default), loaded(false), next(first) {
         first = this;
     }
 };

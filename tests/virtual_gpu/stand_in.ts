@@ -33,7 +33,7 @@ type Setting =
       | "CAPABILITY"
     )
   /** Of the stand-in for cuBLASLt. */
-  | ("TIMES" | "EPILOGUES" | "SLOW_SUMS" | "CUBLASLT");
+  | ("TIMES" | "EPILOGUES" | "SLOW_SUMS" | "CUBLASLT" | "FAIL_MATMUL");
 
 export class StandIn {
   private readonly symbols;

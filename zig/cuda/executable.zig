@@ -1,5 +1,10 @@
 //! A loaded program on a GPU: its launches, one block of tasks in device memory for each input slot, and one CUDA graph a
-//! slot, made at its first run. Everything is allocated at load.
+//! slot. Everything is allocated at load.
+//!
+//! The first run of a program starts its launches one by one; graphs are captured at later ones. Since CUDA 12.2 code is loaded when
+//! it is first used, and loading may have to wait for all that the context does (CUDA programming guide, "Lazy loading"), which
+//! must not happen while a stream captures (ibid., "CUDA graphs"). Kernels of our own are loaded with the program (`Gpu.function`), but
+//! for those of cuBLASLt there is no such call, and where algorithms are known from an earlier run it has not computed anything yet.
 const std = @import("std");
 const abi = @import("../abi.zig");
 const failure = @import("../failure.zig");
@@ -37,6 +42,8 @@ pub const Executable = struct {
     image: []align(8) u8,
     blocks: [2]Address = .{ 0, 0 },
     graphs: [2]Handle = .{ null, null },
+    /// Every launch was started before, so that all code is on the GPU.
+    has_run: bool = false,
     /// While profiling, for each run that may be on the device: an event before the first launch and one after each.
     clocks: [device_file.runs_max][]Handle = @splat(&.{}),
 
@@ -132,11 +139,14 @@ pub const Executable = struct {
             try x.step(program, slot);
         } else if (program.profiling) {
             try x.launch_timed(program, slot, report);
+        } else if (!x.has_run) {
+            try x.launch_all(program, slot);
         } else {
             if (x.graphs[slot] == null) try x.capture(program, slot);
             const begun = gpu.driver.call.cuGraphLaunch(x.graphs[slot], gpu.compute);
             try x.check(begun, "program {s} cannot be started", .{program.name});
         }
+        x.has_run = true;
         const reports: [*]Fault = @ptrCast(@alignCast(gpu.reports.?));
         const call = &gpu.driver.call;
         const size = @sizeOf(Fault);
@@ -195,14 +205,23 @@ pub const Executable = struct {
         const gpu = x.gpu;
         const call = &gpu.driver.call;
         const what = "a CUDA graph cannot be made";
-        try gpu.driver.check(call.cuStreamBeginCapture_v2(gpu.compute, capture_relaxed), what, .{});
+        try x.check(call.cuStreamBeginCapture_v2(gpu.compute, capture_relaxed), what, .{});
+        const recorded = x.launch_all(program, slot);
+        // Whatever has happened, the stream must not go on capturing; the first failure is the one to tell.
+        var graph: Handle = null;
+        const ended = call.cuStreamEndCapture(gpu.compute, &graph);
+        defer if (graph != null) {
+            _ = call.cuGraphDestroy(graph);
+        };
+        try recorded;
+        try x.check(ended, what, .{});
+        const made = call.cuGraphInstantiateWithFlags(&x.graphs[slot], graph, 0);
+        try x.check(made, what, .{});
+    }
+
+    fn launch_all(x: *Executable, program: *const Program, slot: u1) Error!void {
         for (x.plan.launches.items, 0..) |*launch, i|
             try x.launch_one(program, launch, i, slot);
-        var graph: Handle = null;
-        try gpu.driver.check(call.cuStreamEndCapture(gpu.compute, &graph), what, .{});
-        const made = call.cuGraphInstantiateWithFlags(&x.graphs[slot], graph, 0);
-        _ = call.cuGraphDestroy(graph);
-        try gpu.driver.check(made, what, .{});
     }
 
     /// Every launch between two events, whose distance `read_clocks` adds up when the run is over.
