@@ -113,7 +113,8 @@ pub fn read(handle: i64, offset: i64, target: ?[*]u8, bytes: i64, running: bool)
 
 pub fn fill(handle: i64, offset: i64, bytes: i64, value: u8) Error!void {
     const into = try Buffer.range(handle, offset, bytes);
-    if (gpu_of(handle)) |gpu| return explained(handle, gpu.fill(@intFromPtr(into.ptr), into.len, value));
+    const at = @intFromPtr(into.ptr);
+    if (gpu_of(handle)) |gpu| return explained(handle, gpu.fill(at, into.len, value));
     @memset(into, value);
 }
 

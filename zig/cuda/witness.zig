@@ -25,7 +25,7 @@ const Run = struct { executable: *const Executable, program: *const Program, slo
 const Place = struct { run: usize, launch: usize };
 
 /// More are only counted.
-const named_max = 3;
+const named_max = 7;
 
 pub const Witness = struct {
     /// Null: kernels are not asked to write.
