@@ -111,7 +111,7 @@ test("a kernel: node, kernel and module are those of one at a time", async () =>
     modules.add(`${program} ${place.split(", ")[2] ?? ""}`);
   }
   // Of the model, its gradient and the optimizer, not all the same one.
-  expect(modules.size).toBeGreaterThan(8);
+  expect(modules.size).toBeGreaterThan(5);
 });
 
 test("a product of cuBLASLt is named behind the kernel before it", async () => {
