@@ -15,7 +15,7 @@ const Writer = std.Io.Writer;
 const Json = std.json.Stringify;
 
 pub const abi_hash: u32 = hash: {
-    @setEvalBranchQuota(100_000);
+    @setEvalBranchQuota(1_000_000);
     var hash: u32 = fnv(0x811c_9dc5, std.fmt.comptimePrint("wire={d};", .{wire.version}));
     for (.{ "Dtype", "Status", "Opcode", "MapOp", "Activation" }) |name| {
         hash = fnv(hash, name ++ ":");
@@ -23,8 +23,28 @@ pub const abi_hash: u32 = hash: {
             hash = fnv(hash, std.fmt.comptimePrint("{s}={d},", .{ each.name, each.value }));
         }
     }
-    break :hash hash;
+    hash = fnv(hash, "MatmulFlag:");
+    for (@typeInfo(abi.MatmulFlag).@"struct".decls) |each| {
+        const value: u32 = @field(abi.MatmulFlag, each.name);
+        hash = fnv(hash, std.fmt.comptimePrint("{s}={d},", .{ each.name, value }));
+    }
+    break :hash fnv_signatures(hash);
 };
+
+/// The functions' names and parameters, without spaces.
+fn fnv_signatures(start: u32) u32 {
+    const head = "\nexport fn ";
+    var hash = start;
+    var rest: []const u8 = @embedFile("library.zig");
+    while (std.mem.find(u8, rest, head)) |at| {
+        const signature = rest[at + head.len ..];
+        rest = signature[std.mem.findScalar(u8, signature, ')').? + 1 ..];
+        for (signature[0 .. signature.len - rest.len]) |byte| {
+            if (!std.ascii.isWhitespace(byte)) hash = fnv(hash, &.{byte});
+        }
+    }
+    return hash;
+}
 
 /// FNV-1a, 32 bits; `scripts/generate_abi.ts` computes the same.
 fn fnv(start: u32, text: []const u8) u32 {

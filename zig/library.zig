@@ -54,7 +54,7 @@ export fn theseus_abi_version() i64 {
     return abi.abi_version;
 }
 
-/// A number that changes when an enum of `abi.zig` or the wire format does.
+/// A number that changes when an enum or flag of `abi.zig`, the wire format, or a function here does.
 export fn theseus_abi_hash() i64 {
     return info.abi_hash;
 }

@@ -2,7 +2,7 @@
 /** @file Numbers that both sides of the binary interface agree on. */
 
 export const ABI_VERSION = 1;
-export const ABI_HASH = 3733346746;
+export const ABI_HASH = 946515455;
 export const WIRE_MAGIC = 1347635284;
 export const WIRE_VERSION = 1;
 
