@@ -129,8 +129,16 @@ fn add_virtual_gpu(b: *std.Build) void {
         "-fsanitize-trap=all",
     };
     var driver: ?*std.Build.Step.Compile = null;
-    const files = [_][]const u8{ "driver.cpp", "old_driver.cpp", "emulation.cpp", "cublaslt.cpp" };
-    for (files) |file| {
+    // Some are looked for by the name of what they stand in for.
+    const files = [_]struct { []const u8, ?[]const u8 }{
+        .{ "driver.cpp", null },
+        .{ "old_driver.cpp", null },
+        .{ "emulation.cpp", null },
+        .{ "cublaslt.cpp", "libcublasLt.so.13" },
+        .{ "nccl.cpp", "libnccl.so.2" },
+    };
+    for (files) |each| {
+        const file, const installed = each;
         const module = b.createModule(.{
             .target = target(b, "x86_64_v3"),
             .optimize = .ReleaseFast,
@@ -151,13 +159,14 @@ fn add_virtual_gpu(b: *std.Build) void {
                 .use_llvm = true,
             });
         if (driver == null) driver = artifact;
-        const is_cublaslt = std.mem.eql(u8, name, "cublaslt");
-        // Its work goes into the driver's streams.
-        if (is_cublaslt) module.linkLibrary(driver.?);
-        if (is_cublaslt) module.addRPathSpecial("$ORIGIN");
+        if (std.mem.eql(u8, name, "cublaslt")) {
+            // Its work goes into the driver's streams.
+            module.linkLibrary(driver.?);
+            module.addRPathSpecial("$ORIGIN");
+        }
         const install = b.addInstallArtifact(artifact, .{
             .dest_dir = .{ .override = .{ .custom = "virtual_gpu" } },
-            .dest_sub_path = if (is_cublaslt) "libcublasLt.so.13" else null,
+            .dest_sub_path = installed,
         });
         step.dependOn(&install.step);
     }

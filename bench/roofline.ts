@@ -28,7 +28,9 @@ const batch = values.batch === undefined ? usualBatch : Number(values.batch);
 
 const { job, config } = sizeConfig({ size, precision, batch });
 const target = { kind: "cuda", level: "sm_90", threads: 1 } as const;
+const begun = performance.now();
 const programs = compileTraining(job.model(config), config, target);
+const compileMs = performance.now() - begun;
 const ceilings = ceilingsOf(values.gpu);
 const launches = (["micro", "update"] as const).flatMap((name) => {
   const compiled = programs.get(name);
@@ -85,6 +87,8 @@ print("by kernel and module", byModule);
 const rounded = (x: number, digits: number): number => Number(x.toFixed(digits));
 const figures = {
   ...{ bench: "roofline", size, precision, batch, seq: context, gpu: values.gpu },
+  /** From the model to all encoded programs, on the machine that this runs on. */
+  compile_ms: Math.round(compileMs),
   ms_per_step: rounded(sum, 2),
   tokens_per_s: Math.round(tokens / (sum / 1e3)),
   launches: launches.length,

@@ -34,7 +34,13 @@ export const driverIn = (folders: readonly string[]): string =>
 
 /** Where a library lies that a program of ours would open; null: not in any folder that is known. */
 export function foundCudaLibrary(name: string): string | null {
-  const places = [...cudaLibraryFolders(), "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64"];
+  const driver = process.env.THESEUS_CUDA_DRIVER;
+  const places = [
+    ...cudaLibraryFolders(driver),
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib64",
+    "/lib64",
+  ];
   const paths = places.filter(isSet).map((folder) => join(folder, name));
   return paths.find((path) => existsSync(path)) ?? null;
 }

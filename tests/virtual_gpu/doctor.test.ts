@@ -3,7 +3,7 @@ import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Workplace } from "../cli/command_line.ts";
-import { CUBLASLT, DRIVER, useVirtualGpu } from "./virtual_gpu.ts";
+import { CUBLASLT, DRIVER, NCCL, useVirtualGpu } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const place = new Workplace();
@@ -40,6 +40,7 @@ test("a GPU by its name, with capability, CUDA and memory", async () => {
 test("the libraries beside it, with their versions", async () => {
   const check = await doctor({ THESEUS_VGPU_CUBLASLT: "130102" });
   expect(check("cublaslt")?.detail).toBe(`${CUBLASLT}, version 13.1.2`);
+  expect(check("nccl")?.detail).toBe(`${NCCL}, version 2.28.5`);
   // Without a GPU it is looked for all the same, and one that does not open says so.
   const folder = join(place.path, "libraries");
   mkdirSync(folder);

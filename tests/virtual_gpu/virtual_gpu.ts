@@ -27,7 +27,10 @@ export function openTestGpu(): Device {
 /** The stand-in for cuBLASLt lies beside the driver, where it is found without being configured. */
 export const CUBLASLT = join(folder, "libcublasLt.so.13");
 
-const BUILT = [DRIVER, OLD_DRIVER, EMULATION, CUBLASLT];
+/** As is the one for NCCL. */
+export const NCCL = join(folder, "libnccl.so.2");
+
+const BUILT = [DRIVER, OLD_DRIVER, EMULATION, CUBLASLT, NCCL];
 
 /** Minutes on a busy machine, which bun's own limit of a hook is not made for. */
 const BUILD_LIMIT_MS = 300_000;
