@@ -124,7 +124,8 @@ pub fn copy(to: i64, to_offset: i64, from: i64, from_offset: i64, bytes: i64) Er
     const gpu = gpu_of(to);
     if (gpu != gpu_of(from))
         return failure.raise(error.InvalidArgument, "the buffers belong to different devices", .{});
-    if (gpu) |g| return g.copy(@intFromPtr(target.ptr), @intFromPtr(source.ptr), target.len);
+    if (gpu) |g|
+        return explained(to, g.copy(@intFromPtr(target.ptr), @intFromPtr(source.ptr), target.len));
     @memmove(target, source);
 }
 
@@ -140,11 +141,15 @@ pub fn save(handle: i64, offset: i64, bytes: i64, path: []const u8, position: i6
     const to = try file.Path.init(path);
     const start = try check_position(position);
     const gpu = gpu_of(handle) orelse return file.write_at(&to, start, from);
+    return explained(handle, save_from(gpu, from, &to, start));
+}
+
+fn save_from(gpu: *Gpu, from: []const u8, to: *const file.Path, start: u64) Error!void {
     var piece: Piece = try .init(from.len);
     defer piece.deinit();
     while (piece.next()) |part| {
         try gpu.read(part.host, @intFromPtr(from.ptr) + part.at);
-        try file.write_at(&to, start + part.at, part.host);
+        try file.write_at(to, start + part.at, part.host);
     }
 }
 
@@ -153,10 +158,14 @@ pub fn load(handle: i64, offset: i64, bytes: i64, path: []const u8, position: i6
     const from = try file.Path.init(path);
     const start = try check_position(position);
     const gpu = gpu_of(handle) orelse return file.read_at(&from, start, into);
+    return explained(handle, load_into(gpu, into, &from, start));
+}
+
+fn load_into(gpu: *Gpu, into: []u8, from: *const file.Path, start: u64) Error!void {
     var at: u64 = 0;
     while (at < into.len) {
         const piece = try gpu.claim(into.len - at);
-        try file.read_at(&from, start + at, piece);
+        try file.read_at(from, start + at, piece);
         try gpu.send(@intFromPtr(into.ptr) + at, piece);
         at += piece.len;
     }

@@ -1,6 +1,10 @@
 /** @file A GPU that dies names the node and its module, whatever it was doing; one kernel at a time says which it was exactly. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gptPretrain } from "../../src/jobs/gpt_pretrain.ts";
+import { at } from "../../src/ops/check.ts";
 import { openGpu } from "../../src/runtime/index.ts";
 import { Engine } from "../../src/train/engine.ts";
 import { compileTraining } from "../../src/train/job_programs.ts";
@@ -178,15 +182,39 @@ const place = (node: number) =>
   `node ${node}, kernel ${node === 2 ? "map, test.map" : "matmul, test.matmul"}`;
 
 test("programs that begin or end with products", async () => {
-  const at = "program hand_made failed on GPU 0 at or right after ";
+  const head = "program hand_made failed on GPU 0 at or right after ";
   const told = (k: number, withKernel: boolean, runs: number) =>
     messageOf("products", k, () => run(withKernel, runs));
   // Nothing of ours has begun.
-  expect(await told(1, true, 1)).toStartWith(`${at}${place(1)} (exactly`);
-  const all = `${at}${place(1)} (or at ${place(3)}; ${place(4)}) (exactly`;
+  expect(await told(1, true, 1)).toStartWith(`${head}${place(1)} (exactly`);
+  const all = `${head}${place(1)} (or at ${place(3)}; ${place(4)}) (exactly`;
   for (const k of [1, 2, 3]) expect(await told(k, false, 1)).toStartWith(all);
   // A kernel has, before the products at the end or those of the next run.
-  const late = `${at}${place(2)} (or at ${place(3)}; ${place(4)}; ${place(1)}) (exactly`;
+  const late = `${head}${place(2)} (or at ${place(3)}; ${place(4)}; ${place(1)}) (exactly`;
   for (const k of [2, 3]) expect(await told(k, true, 1)).toStartWith(late);
   expect(await told(4, true, 2)).toStartWith(late);
+});
+
+test("what comes next tells it too, whatever it wanted of the GPU's memory", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "theseus-witness-"));
+  const device = open({});
+  try {
+    const { loaded, buffers } = ready(device, products(true));
+    const [x, y] = [at(buffers, 0), at(buffers, 1)];
+    const path = join(folder, "x");
+    x.saveTo(path);
+    const died = await messageOf("launches", 1, async () => {
+      await device.wait(loaded.run(0)).catch(() => null);
+      const told = /^program hand_made failed on GPU 0 at or right after node 2,/;
+      expect(() => x.saveTo(path)).toThrow(told);
+      expect(() => x.loadFrom(path)).toThrow(told);
+      expect(() => x.copyFrom(y, 0, 0, 64)).toThrow(told);
+      expect(() => x.write(new Uint8Array(64))).toThrow(told);
+      x.read(new Uint8Array(64));
+    });
+    expect(died).toStartWith("program hand_made failed on GPU 0 at or right after node 2,");
+  } finally {
+    device.close();
+    rmSync(folder, { recursive: true });
+  }
 });
