@@ -14,7 +14,7 @@ import {
   result,
 } from "../runtime/hand_made.ts";
 import { NOTHING, StandIn } from "./stand_in.ts";
-import { CUBLASLT, DRIVER } from "./virtual_gpu.ts";
+import { CUBLASLT, DRIVER, untuned } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const standIn = new StandIn();
@@ -26,15 +26,7 @@ afterEach(() => {
   expect(standIn.held()).toEqual(NOTHING);
 });
 
-/** With the library's first proposals, so that it computes nothing before the program does. */
-function open(): Device {
-  process.env.THESEUS_CUDA_TUNE = "0";
-  try {
-    return openGpu(0, { driver: DRIVER });
-  } finally {
-    delete process.env.THESEUS_CUDA_TUNE;
-  }
-}
+const open = (): Device => untuned(() => openGpu(0, { driver: DRIVER }));
 
 const matrix = (buffer: number, transposed = false) =>
   operand(buffer, [1, 16, 16], transposed ? { strides: [256, 1, 16] } : {});

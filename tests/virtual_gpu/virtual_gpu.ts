@@ -24,6 +24,16 @@ export function openTestGpu(): Device {
   return openGpu(0, { driver: DRIVER });
 }
 
+/** What `open` opens takes the library's first proposals: products run only where a program wants them. */
+export function untuned<T>(open: () => T): T {
+  process.env.THESEUS_CUDA_TUNE = "0";
+  try {
+    return open();
+  } finally {
+    delete process.env.THESEUS_CUDA_TUNE;
+  }
+}
+
 /** The stand-in for cuBLASLt lies beside the driver, where it is found without being configured. */
 export const CUBLASLT = join(folder, "libcublasLt.so.13");
 

@@ -19,7 +19,7 @@ import {
   result,
 } from "../runtime/hand_made.ts";
 import { NOTHING, StandIn } from "./stand_in.ts";
-import { DRIVER } from "./virtual_gpu.ts";
+import { DRIVER, untuned } from "./virtual_gpu.ts";
 
 setDefaultTimeout(60_000);
 const standIn = new StandIn();
@@ -39,13 +39,12 @@ interface Way {
 }
 
 function open(way: Way) {
-  process.env.THESEUS_CUDA_TUNE = "0";
   if (way.stepwise === true) process.env.THESEUS_CUDA_STEPWISE = "1";
   if (way.witness !== undefined) process.env.THESEUS_CUDA_WITNESS = way.witness;
   try {
-    return openGpu(0, { driver: DRIVER });
+    return untuned(() => openGpu(0, { driver: DRIVER }));
   } finally {
-    for (const name of ["TUNE", "STEPWISE", "WITNESS"]) delete process.env[`THESEUS_CUDA_${name}`];
+    for (const name of ["STEPWISE", "WITNESS"]) delete process.env[`THESEUS_CUDA_${name}`];
   }
 }
 
